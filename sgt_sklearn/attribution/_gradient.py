@@ -1,0 +1,152 @@
+"""Input gradients that leave the parameters and their gradients alone."""
+
+from contextlib import contextmanager
+
+import torch
+
+
+def parent_modules(forward):
+    """List the torch modules behind a forward callable, itself if it is one.
+
+    Parameters
+    ----------
+    forward : callable
+        A module, a bound method of one, or any other callable.
+
+    Returns
+    -------
+    tuple of torch.nn.Module
+        Empty for a callable that does not name its module.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> parent_modules(layer) == parent_modules(layer.forward) == (layer,)
+    True
+    >>> parent_modules(torch.sin)
+    ()
+    """
+    owner = forward if isinstance(forward, torch.nn.Module) else getattr(forward, "__self__", None)
+    return (owner,) if isinstance(owner, torch.nn.Module) else ()
+
+
+@contextmanager
+def evaluation_mode(modules):
+    """Put modules into evaluation mode and give each submodule its own mode back afterwards.
+
+    cuDNN is off inside: it refuses the backward pass of recurrent layers in evaluation mode.
+
+    Parameters
+    ----------
+    modules : iterable of torch.nn.Module
+        The modules, submodules included.
+
+    Yields
+    ------
+    None
+        The modes are restored on leaving, also after an error.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Dropout().eval())
+    >>> with evaluation_mode([net]):
+    ...     net.training
+    False
+    >>> [layer.training for layer in net]
+    [True, False]
+    """
+    training = [m for module in modules for m in module.modules() if m.training]
+    for module in training:
+        module.training = False
+    try:
+        if torch.backends.cudnn.is_available():
+            with torch.backends.cudnn.flags(enabled=False):
+                yield
+        else:
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def gradient_with_respect_to(scalars, x, *, retain_graph=False):
+    """Differentiate per-sample scalars with respect to an input already in their graph.
+
+    Parameters
+    ----------
+    scalars : torch.Tensor of shape (n_samples,)
+        One scalar a sample, each depending on its own row of `x` only.
+    x : torch.Tensor of shape (n_samples, ...)
+        The input, requiring gradients.
+    retain_graph : bool, default=False
+        Keep the graph for a later backward pass.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_samples, ...)
+        The gradient; gradients of parameters are neither computed nor touched.
+
+    Raises
+    ------
+    TypeError
+        If the scalars do not depend on `x` through differentiable operations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.tensor([[1.0, 2.0]], requires_grad=True)
+    >>> gradient_with_respect_to((x**2).sum(1), x)
+    tensor([[2., 4.]])
+    """
+    message = (
+        "The module's output has no gradient path to its input: saliency is the gradient of the "
+        "output with respect to the input, so forward() must be differentiable (no detach(), "
+        "no_grad(), argmax or integer conversion on the way). Change the module, or set "
+        "consistency_weight=0 to train without guidance."
+    )
+    if not scalars.requires_grad:
+        raise TypeError(message)
+    (gradient,) = torch.autograd.grad(
+        scalars.sum(), x, retain_graph=retain_graph, allow_unused=True
+    )
+    if gradient is None:
+        raise TypeError(message)
+    return gradient
+
+
+def input_gradient(function, x):
+    """Gradient of ``function(x)`` with respect to `x`, row by row.
+
+    Parameters
+    ----------
+    function : callable
+        Maps a tensor of the shape of `x` to one scalar a sample, shape (n_samples,).
+    x : torch.Tensor of shape (n_samples, ...)
+        A floating-point input.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_samples, ...)
+        The gradient at `x`, detached.
+
+    Raises
+    ------
+    TypeError
+        If `x` is not floating point or the function has no gradient path to it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> input_gradient(lambda x: (x**3).sum(1), torch.tensor([[1.0, 2.0]]))
+    tensor([[ 3., 12.]])
+    """
+    if not x.is_floating_point():
+        raise TypeError(
+            f"x must be a floating-point tensor to have a gradient, got {x.dtype}. "
+            "Convert it with x.float(), or attribute to the embedding of integer inputs."
+        )
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_(True)
+        return gradient_with_respect_to(function(leaf), leaf)

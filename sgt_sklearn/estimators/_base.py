@@ -1,0 +1,483 @@
+"""What the default estimators promise scikit-learn, beside the guidance."""
+
+import inspect
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from skorch.dataset import Dataset
+from skorch.utils import is_dataset, to_numpy
+from sklearn.utils.validation import validate_data
+from torch.utils.data import DataLoader
+
+from sgt_sklearn._statistics import FeatureStatistics
+from sgt_sklearn.estimators._checks import check_output_fits
+from sgt_sklearn.estimators._mixin import SaliencyGuidedMixin
+from sgt_sklearn.estimators._parameters import group_labels, is_auto, resolve_auto
+from sgt_sklearn.estimators._session import fit_session
+from sgt_sklearn.modules import CNN, MLP, StandardizedInput
+
+NAMED_MODULES = {"mlp": (2, MLP), "cnn": (4, CNN)}
+_AUTO_MODULES = {2: "mlp", 4: "cnn"}
+_SKORCH_STATE = ("history_", "initialized_", "virtual_params_")
+_IMPORTANCE_ROWS = {2: 2048}
+
+
+class SaliencyGuidedEstimator(SaliencyGuidedMixin):
+    """Base of the classifier and the regressor; put before a skorch net class."""
+
+    # class attributes and not instance attributes, so that a new estimator holds its parameters
+    # and nothing else
+    history_ = None
+    initialized_ = False
+    virtual_params_ = {}  # noqa: RUF012  (replaced at initialisation, never written to)
+    _encoded_ = False
+    _output_checked_ = False
+    _input_shape_ = None
+    _sizes_ = None
+    _importances_ = None
+
+    def __init__(
+        self,
+        module="auto",
+        *,
+        criterion="auto",
+        optimizer=torch.optim.Adam,
+        lr=3e-3,
+        max_epochs=50,
+        batch_size=32,
+        iterator_train=DataLoader,
+        iterator_train__shuffle=True,
+        iterator_valid=DataLoader,
+        dataset=Dataset,
+        train_split=None,
+        callbacks=None,
+        predict_nonlinearity="auto",
+        warm_start=False,
+        verbose=0,
+        device="auto",
+        compile=False,  # noqa: A002  (skorch's name)
+        use_caching="auto",
+        torch_load_kwargs=None,
+        mask_fraction="auto",
+        mask_schedule="auto",
+        consistency_weight=1.0,
+        mask_order="auto",
+        saliency_output="auto",
+        mask_fill="auto",
+        mask_value=0.0,
+        feature_groups="auto",
+        consistency="auto",
+        saliency_pass="auto",
+        random_state=None,
+        **kwargs,
+    ):
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            iterator_train=iterator_train,
+            iterator_train__shuffle=iterator_train__shuffle,
+            iterator_valid=iterator_valid,
+            dataset=dataset,
+            train_split=train_split,
+            callbacks=callbacks,
+            predict_nonlinearity=predict_nonlinearity,
+            warm_start=warm_start,
+            verbose=verbose,
+            device=device,
+            compile=compile,
+            use_caching=use_caching,
+            torch_load_kwargs=torch_load_kwargs,
+            mask_fraction=mask_fraction,
+            mask_schedule=mask_schedule,
+            consistency_weight=consistency_weight,
+            mask_order=mask_order,
+            saliency_output=saliency_output,
+            mask_fill=mask_fill,
+            mask_value=mask_value,
+            feature_groups=feature_groups,
+            consistency=consistency,
+            saliency_pass=saliency_pass,
+            random_state=random_state,
+            **kwargs,
+        )
+        for name in _SKORCH_STATE:
+            vars(self).pop(name, None)
+
+    def __setattr__(self, name, attr):
+        if name in _INIT_NAMES:
+            # a parameter may be a module or criterion instance at any time
+            object.__setattr__(self, name, attr)
+        else:
+            super().__setattr__(name, attr)
+
+    @property
+    def _params_to_validate(self):
+        names = {k for k in vars(self) if not k.endswith("_") and not k.startswith("_")}
+        return names - _INIT_NAMES - {"classes"}
+
+    @_params_to_validate.setter
+    def _params_to_validate(self, names):
+        pass  # told from the attributes
+
+    def set_params(self, **kwargs):
+        """Set parameters.
+
+        Parameters
+        ----------
+        **kwargs
+            Values by name, names as in `get_params`.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        if "callbacks" in kwargs and not self.initialized_:
+            # skorch would already look into them here; what they are is checked by fit
+            self.callbacks = kwargs.pop("callbacks")
+        return super().set_params(**kwargs)
+
+    # fitting
+
+    def fit(self, X, y=None, **fit_params):
+        """Fit the net anew (unless `warm_start`).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, height, width)
+            Training data; a module of your own takes whatever skorch takes.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels or targets.
+        **fit_params
+            Passed on to the module and the train split, as in skorch.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input or parameters that cannot be fitted; the estimator is then as it was before.
+        """
+        fresh = not (self.warm_start and self.initialized_)
+        with fit_session(self, fresh=fresh):
+            X, y = self._prepare_fit(X, y, fresh)
+            with self._encoding():
+                super().fit(X, y, **fit_params)
+            self._finish_fit(X)
+        return self
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Go on fitting for `max_epochs` epochs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, height, width)
+            Training data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels or targets.
+        classes : array-like, default=None
+            All labels that may occur, for a classifier's first call; None takes those of `y`.
+        **fit_params
+            Passed on to the module and the train split, as in skorch.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input or parameters that cannot be fitted; the estimator is then as it was before.
+        """
+        if self._encoded_:
+            return super().partial_fit(X, y, **fit_params)
+        fresh = not self.initialized_
+        with fit_session(self, fresh=fresh):
+            X, y = self._prepare_fit(X, y, fresh, classes)
+            with self._encoding():
+                super().partial_fit(X, y, **fit_params)
+            self._finish_fit(X)
+        return self
+
+    @contextmanager
+    def _encoding(self):
+        """Inside, y is encoded and predictions stay encoded, as skorch's callbacks compare them."""
+        self._encoded_ = True
+        try:
+            yield
+        finally:
+            self._encoded_ = False
+
+    def _prepare_fit(self, X, y, fresh, classes=None):
+        self._output_checked_ = False
+        if fresh:
+            self._statistics_ = self._importances_ = self._sizes_ = None
+        self._check_module()
+        if self._has_named_module():
+            if is_dataset(X):
+                raise TypeError(
+                    f"X must be an array when module={self.module!r} (the network is sized and "
+                    f"scaled from it), got {type(X).__name__}: pass a module of your own."
+                )
+            X, y = self._validate_arrays(X, y, fresh)
+        elif not is_dataset(X):
+            self._record_features(X, fresh)
+        y = self._encode_targets(X, y, fresh, classes)
+        if isinstance(X, (np.ndarray, torch.Tensor)) and X.ndim > 1:
+            self._describe_inputs(X, y, fresh)
+        return X, y
+
+    def _check_module(self):
+        module = self.module
+        if isinstance(module, str):
+            if module != "auto" and module not in NAMED_MODULES:
+                raise ValueError(
+                    f"module must be 'auto', one of {sorted(NAMED_MODULES)}, or a torch module "
+                    f"class or instance, got {module!r}."
+                )
+        elif not callable(module):
+            raise TypeError(
+                f"module must be 'auto', one of {sorted(NAMED_MODULES)}, or a torch module class "
+                f"or instance, got {module!r} of {type(module).__name__}."
+            )
+
+    def _has_named_module(self):
+        return isinstance(self.module, str)
+
+    def _validate_arrays(self, X, y, fresh):
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            reset=fresh,
+            dtype=np.float32,
+            allow_nd=True,
+            multi_output=True,
+            y_numeric=self._numeric_targets,
+        )
+        expected = NAMED_MODULES[self.module][0] if self.module != "auto" else None
+        if X.ndim != expected and (expected is not None or X.ndim not in _AUTO_MODULES):
+            raise ValueError(
+                f"module={self.module!r} takes X of "
+                + (f"{expected} axes" if expected else "2 axes (tables) or 4 axes (images)")
+                + f", got shape {X.shape}. Reshape X to (n_samples, n_features) or (n_samples, "
+                "n_channels, height, width), or pass a module of your own."
+            )
+        if not fresh:
+            self._check_shape(X)
+        return X, y
+
+    def _record_features(self, X, fresh):
+        if hasattr(X, "shape") and len(X.shape) > 1:
+            validate_data(self, X, reset=fresh, skip_check_array=True)
+            if len(X.shape) == 3:
+                self.n_features_in_ = X.shape[-1]
+
+    def _describe_inputs(self, X, y, fresh):
+        """Settle everything that the shape and spread of the training data decide."""
+        shape = tuple(X.shape[1:])
+        settings = {"feature_groups": "cell"}
+        if X.ndim in (2, 3, 4) or not is_auto(self.feature_groups):
+            settings = resolve_auto(self.get_guidance_params(), X.ndim)
+        labels = group_labels(settings["feature_groups"], shape)
+        if labels is None:
+            labels = np.arange(int(np.prod(shape))).reshape(shape)
+        self.feature_groups_ = labels
+        self._input_shape_ = shape
+        if not fresh:
+            return
+        array = to_numpy(X)
+        if array.dtype.kind == "f":
+            self._statistics_ = FeatureStatistics.from_array(array)
+        self._sizes_ = {"n_features": X.shape[-1] if X.ndim < 4 else shape[0]}
+        if X.ndim == 3:
+            self._sizes_["n_timesteps"] = shape[0]
+        if X.ndim == 4:
+            self._sizes_ |= {"n_channels": shape[0], "height": shape[1], "width": shape[2]}
+        n_outputs = self._n_outputs(y)
+        if n_outputs is not None:
+            self._sizes_["n_outputs"] = n_outputs
+
+    def _finish_fit(self, X):
+        self._importances_ = None
+        if not isinstance(X, (np.ndarray, torch.Tensor)) or self._statistics_ is None:
+            return
+        limit = _IMPORTANCE_ROWS.get(X.ndim, 256)
+        rows = np.linspace(0, len(X) - 1, min(len(X), limit)).astype(int)
+        try:
+            values = self.attribute(X[rows], output="margin", standardized=True)
+        except TypeError:
+            return  # a module without gradients has no importances, and says so when asked
+        values = np.abs(values).mean(0, dtype=np.float64)
+        total = values.sum()
+        self._importances_ = values / total if total > 0 else values
+
+    @property
+    def feature_importances_(self):
+        """Mean over training rows of ``abs(g) * sd``, normalised to sum to 1.
+
+        g is the gradient of the predicted class's margin (regression: of the standardised output)
+        and sd the feature's standard deviation, over at most 2,048 training rows (256 for series
+        and images) spread evenly; shape ``X.shape[1:]``.
+        """
+        self.check_is_fitted()
+        if self._importances_ is None:
+            raise AttributeError(
+                "feature_importances_ needs training data in one floating-point array and a "
+                "module that is differentiable by it; use attribute(X) for data of your choice."
+            )
+        return self._importances_
+
+    # module and criterion
+
+    def initialize_module(self):
+        """Build the module, sized from the data where its constructor asks for sizes.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        self._check_module()
+        module, kwargs = self.module, self.get_params_for("module")
+        if isinstance(module, torch.nn.Module) and not kwargs:
+            return super().initialize_module()
+        statistics = None
+        if self._has_named_module():
+            if self._sizes_ is None:
+                raise ValueError(
+                    f"module={module!r} is sized from the training data: call fit(X, y), or pass "
+                    "a module class with all its sizes to initialize() before."
+                )
+            name = module if module != "auto" else _AUTO_MODULES[len(self._input_shape_) + 1]
+            module, statistics = NAMED_MODULES[name][1], self._statistics_
+        kwargs = self._inferred_sizes(module, kwargs) | kwargs
+        built = self.initialized_instance(module, kwargs)
+        if statistics is not None:
+            built = StandardizedInput(built, statistics.mean, statistics.scale)
+        self._set_module(built)
+        return self
+
+    def _set_module(self, module):
+        self.module_ = module
+        parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
+        self._module_dtype_ = next((p.dtype for p in parameters if p.is_floating_point()), None)
+
+    def _inferred_sizes(self, module, kwargs):
+        constructor = type(module) if isinstance(module, torch.nn.Module) else module
+        try:
+            accepted = inspect.signature(constructor).parameters
+        except (TypeError, ValueError):
+            return {}
+        return {k: v for k, v in (self._sizes_ or {}).items() if k in accepted and k not in kwargs}
+
+    def initialize_criterion(self):
+        """Build the criterion; "auto" is the one that belongs to the task.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        criterion = self.criterion
+        if isinstance(criterion, str):
+            if criterion != "auto":
+                raise ValueError(
+                    "criterion must be 'auto', or a torch criterion class or instance, got "
+                    f"{criterion!r}."
+                )
+            criterion = self._auto_criterion
+        self.criterion_ = self.initialized_instance(criterion, self.get_params_for("criterion"))
+        return self
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Loss of a batch, see :class:`SaliencyGuidedMixin`.
+
+        Parameters
+        ----------
+        y_pred : torch.Tensor or tuple
+            Output of the module.
+        y_true : torch.Tensor
+            Encoded targets.
+        X : array or tensor, default=None
+            Inputs of the batch.
+        training : bool, default=False
+            Whether this is a training step.
+
+        Returns
+        -------
+        torch.Tensor
+            The loss.
+
+        Raises
+        ------
+        ValueError
+            If the output of the module does not fit the criterion, on the first batch of a fit.
+        """
+        if not self._output_checked_:
+            check_output_fits(self.criterion_, y_pred, y_true)
+            self._output_checked_ = True
+        return super().get_loss(y_pred, y_true, X=X, training=training)
+
+    # prediction
+
+    def forward_iter(self, X, training=False, device="cpu"):
+        """Iterate over the module's outputs for batches of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Inputs.
+        training : bool, default=False
+            Whether to put the module into training mode.
+        device : str, default="cpu"
+            Where the outputs are put.
+
+        Returns
+        -------
+        iterator of torch.Tensor
+            One output a batch.
+        """
+        self.check_is_fitted()
+        if not self._encoded_:
+            X = self._validate_inputs(X)
+        return super().forward_iter(X, training=training, device=device)
+
+    def _validate_inputs(self, X):
+        if self._has_named_module():
+            X = validate_data(self, X, reset=False, dtype=np.float32, allow_nd=True)
+            self._check_shape(X)
+        elif hasattr(self, "n_features_in_") and hasattr(X, "shape") and len(X.shape) != 3:
+            validate_data(self, X, reset=False, skip_check_array=True)
+        return X
+
+    def _check_shape(self, X):
+        if X.shape[1:] != self._input_shape_:
+            raise ValueError(
+                f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted on "
+                f"samples of shape {self._input_shape_}."
+            )
+
+    def _attribution_input(self, X):
+        return super()._attribution_input(self._validate_inputs(X))
+
+    def _batch_size(self, training):
+        if training or self._session_ or not self._has_named_module():
+            return self.batch_size
+        # fewer, larger passes; images stay small, whose activations fall out of the caches
+        return max(self.batch_size, 1024 if len(self._input_shape_) == 1 else 64)
+
+
+_INIT_NAMES = frozenset(inspect.signature(SaliencyGuidedEstimator.__init__).parameters) - {
+    "self",
+    "kwargs",
+}

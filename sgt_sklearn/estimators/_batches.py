@@ -1,0 +1,120 @@
+"""Batches sliced from memory, equal to those of a ``DataLoader`` over the same data."""
+
+import numpy as np
+import torch
+from skorch.dataset import Dataset
+from torch.utils.data import DataLoader, Subset, default_collate
+
+_HONOURED = {"batch_size", "shuffle", "drop_last"}
+
+
+class MemoryBatches:
+    """Iterate over batches of in-memory data.
+
+    A ``DataLoader`` fetches and collates row by row, which costs more than the training step of a
+    small network. This slices whole batches and, told to, draws from torch's global generator
+    exactly what the ``DataLoader`` would, so that results are bitwise the same.
+
+    Parameters
+    ----------
+    tensors : tuple of torch.Tensor
+        Data with equal first axes.
+    batch_size : int
+        Rows a batch.
+    shuffle, drop_last : bool
+        As in ``DataLoader``.
+    draw_base_seed : bool
+        Whether to make the draw that starting a ``DataLoader`` makes.
+    """
+
+    def __init__(self, tensors, batch_size, shuffle=False, drop_last=False, draw_base_seed=True):
+        self.tensors = tensors
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.draw_base_seed = draw_base_seed
+
+    def __len__(self):
+        n = len(self.tensors[0])
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+    def __iter__(self):
+        n = len(self.tensors[0])
+        if self.draw_base_seed:
+            _draw_seed()
+        order = None
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(_draw_seed())
+            order = torch.randperm(n, generator=generator)
+        for i in range(len(self)):
+            rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
+            if order is not None:
+                rows = order[rows]
+            yield [tensor[rows] for tensor in self.tensors]
+
+
+def _draw_seed():
+    return int(torch.empty((), dtype=torch.int64).random_().item())
+
+
+def memory_batches(dataset, iterator, kwargs, *, draw_base_seed):
+    """Batches from memory, or None where they could differ from the iterator's.
+
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset
+        Data set of a net.
+    iterator : class
+        ``iterator_train`` or ``iterator_valid`` of the net.
+    kwargs : dict
+        Arguments of the iterator.
+    draw_base_seed : bool
+        See :class:`MemoryBatches`.
+
+    Returns
+    -------
+    MemoryBatches or None
+        None for any data set, iterator or option that slicing cannot honour.
+    """
+    if iterator is not DataLoader or not set(kwargs) <= _HONOURED:
+        return None
+    size = kwargs["batch_size"]
+    if not isinstance(size, int) or size < 1:
+        return None
+    rows = None
+    source = dataset
+    if type(source) is Subset:
+        rows, source = np.asarray(source.indices), source.dataset
+    if type(source) is not Dataset or len(dataset) == 0:
+        return None
+    tensors = [_as_tensor(source.X), _targets(source)]
+    if any(t is None or len(t) != len(source) for t in tensors):
+        return None
+    # one row through the real thing tells whether shapes and types are those of the DataLoader
+    for tensor, sample in zip(tensors, default_collate([source[0]]), strict=True):
+        if not isinstance(sample, torch.Tensor):
+            return None
+        if sample.dtype != tensor.dtype or sample.shape != tensor[:1].shape:
+            return None
+    if rows is not None:
+        tensors = [t[torch.from_numpy(rows)] for t in tensors]
+    return MemoryBatches(tuple(tensors), draw_base_seed=draw_base_seed, **kwargs)
+
+
+def _targets(dataset):
+    if dataset.y is None:
+        return torch.zeros(len(dataset), 1)
+    return _as_tensor(dataset.y)
+
+
+def _as_tensor(data):
+    if isinstance(data, torch.Tensor):
+        return None if data.is_sparse else data
+    if type(data) is not np.ndarray or data.dtype.kind not in "fiub" or data.dtype.byteorder == ">":
+        return None
+    if any(stride < 0 for stride in data.strides) or not data.flags.writeable:
+        data = data.copy()
+    try:
+        return torch.from_numpy(data)
+    except TypeError:  # a type that torch lacks
+        return None

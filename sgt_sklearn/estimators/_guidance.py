@@ -1,0 +1,230 @@
+"""State of the guidance during one fit: settings resolved for the data, and the current step."""
+
+import dataclasses
+
+import torch
+from skorch import NeuralNetClassifier
+
+from sgt_sklearn.attribution import parent_modules
+from sgt_sklearn.estimators._parameters import (
+    DIVERGENCE_OF,
+    group_labels,
+    infer_likelihood,
+    is_auto,
+    resolve_auto,
+    scheduled_fraction,
+    unwrap,
+)
+from sgt_sklearn.guidance import Masking, masked_input, passes_agree, saliency_guided_loss
+
+
+class Guidance:
+    """Turns the guidance parameters of a net into losses, batch by batch.
+
+    Parameters
+    ----------
+    net : SaliencyGuidedMixin
+        The net; only its parameters, criterion and modules are read.
+    statistics : callable
+        Returns the :class:`FeatureStatistics` of the training data, or None where there are none.
+    seed : int
+        Seed of the private generator of masks and fills.
+    state : torch.Tensor or None
+        State of that generator to go on from.
+    """
+
+    def __init__(self, net, statistics, seed, state=None):
+        self.weight = float(net.consistency_weight)
+        self._net = net
+        self._statistics = statistics
+        self._seed, self._state = seed, state
+        self.generator = None
+        self._masking = None
+        self._settings = None
+        self._shape = None
+        self._epoch = None
+        self.shared = self._stochastic = None
+        self._trained_parameters = None
+        self.end_step()
+
+    # the current step
+
+    def begin_step(self, epoch):
+        """Start a training step; forget what an earlier one kept."""
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._set_fraction()
+        self.in_step = True
+
+    def end_step(self):
+        """End the step and return its (task, consistency) losses, if there were any."""
+        losses = getattr(self, "losses", None)
+        self.in_step = False
+        self.x = self.output = self.forward = self.masked_x = self.losses = None
+        return losses
+
+    def prepare(self, x, forward):
+        """Check the input of the module, settle everything that depends on it, and keep it."""
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(
+                "Guidance masks a single input array, but the module gets "
+                f"{type(x).__name__}. Pass X as one array, or set consistency_weight=0 to train "
+                "without guidance."
+            )
+        if not x.is_floating_point():
+            raise TypeError(
+                f"Guidance differentiates by the input, which must be floating point, got "
+                f"{x.dtype}. Convert X (X.astype('float32')), or set consistency_weight=0 to "
+                "train without guidance."
+            )
+        if self._shape != x.shape[1:]:
+            self._settle(x, forward)
+        if self.shared:
+            x = x.detach().requires_grad_(True)
+        self.x, self.forward = x, forward
+        return x
+
+    def loss(self, y, loss):
+        """Task and consistency loss of the step's batch.
+
+        Parameters
+        ----------
+        y : torch.Tensor
+            Targets.
+        loss : callable
+            Task loss ``(output, y) -> tensor``.
+
+        Returns
+        -------
+        torch.Tensor
+            The total that is trained on.
+        """
+        if self.masked_x is None:
+            # kept, so that an optimizer that evaluates a step several times sees one function
+            self.masked_x = masked_input(
+                self.forward,
+                self.x,
+                y,
+                self._masking,
+                generator=self.generator,
+                output=self.output if self.shared else None,
+                modules=self._modules,
+            )
+        task, consistency = saliency_guided_loss(
+            self.forward,
+            self.x,
+            y,
+            loss=loss,
+            divergence=self._divergence,
+            masking=self._masking,
+            generator=self.generator,
+            output=self.output,
+            masked_x=self.masked_x,
+            modules=self._modules,
+            reduction=getattr(self._criterion, "reduction", "mean"),
+            fork_generators=self._stochastic,
+        )
+        if self.losses is None:
+            self.losses = (task.detach(), consistency.detach())
+        if consistency.ndim and task.ndim > 1:
+            consistency = consistency.reshape(-1, *(1,) * (task.ndim - 1))
+        return task + self.weight * consistency
+
+    def trained_parameters(self):
+        """Parameters that the optimizers train, listed once."""
+        if self._trained_parameters is None:
+            named = self._net.get_all_learnable_params()
+            self._trained_parameters = [p for _, p in named if p.requires_grad]
+        return self._trained_parameters
+
+    # settled on the first batch
+
+    def _settle(self, x, forward):
+        net = self._net
+        if self.generator is None:
+            self.generator = torch.Generator(device=x.device)
+            if self._state is None:
+                self.generator.manual_seed(self._seed)
+            else:
+                self.generator.set_state(self._state)
+        self._shape = x.shape[1:]
+        self._settings = resolve_auto(net.get_guidance_params(), x.ndim)
+        self._criterion = unwrap(net.criterion_)
+        self._modules = [
+            m
+            for name in net._modules
+            for m in parent_modules(getattr(net, name + "_", None))
+        ]
+        likelihood, probabilities = infer_likelihood(
+            self._criterion, nll_of_probabilities=isinstance(net, NeuralNetClassifier)
+        )
+        self._divergence = net.consistency
+        if is_auto(net.consistency):
+            if likelihood is None:
+                raise ValueError(
+                    "consistency='auto' knows CrossEntropyLoss, NLLLoss, BCEWithLogitsLoss, "
+                    f"BCELoss and MSELoss, got {type(self._criterion).__name__}: pass consistency="
+                    "'categorical_kl', 'bernoulli_kl', 'squared_difference' or a callable "
+                    "(output, masked_output) -> (n_samples,)."
+                )
+            self._divergence = DIVERGENCE_OF[likelihood]
+        if likelihood is None:
+            likelihood = _LIKELIHOOD_OF.get(self._divergence, "gaussian")
+        self._base_masking = self._make_masking(x, likelihood, probabilities)
+        self._set_fraction()
+        self._choose_pass(x, forward)
+
+    def _make_masking(self, x, likelihood, probabilities):
+        settings = self._settings
+        labels = group_labels(settings["feature_groups"], self._shape)
+        masking = Masking(
+            fraction=settings["mask_fraction"],
+            order=settings["mask_order"],
+            output=settings["saliency_output"],
+            fill=settings["mask_fill"],
+            fill_value=self._net.mask_value,
+            groups=None if labels is None else torch.from_numpy(labels),
+            likelihood=likelihood,
+            probabilities=probabilities,
+            **self._statistics_tensors(),
+        )
+        return masking.to(x.device, x.dtype)
+
+    def _statistics_tensors(self):
+        needed = self._settings["mask_order"] in ("absolute", "sampled")
+        needed |= self._settings["mask_fill"] in ("feature_uniform", "mean")
+        statistics = self._statistics() if needed else None
+        if statistics is None:
+            return {}
+        names = ("scale", "minimum", "maximum", "mean")
+        return {name: torch.as_tensor(getattr(statistics, name)) for name in names}
+
+    def _set_fraction(self):
+        if self._settings is None or self._epoch is None:
+            return
+        fraction = scheduled_fraction(
+            self._settings["mask_fraction"],
+            self._settings["mask_schedule"],
+            self._epoch,
+            self._net.max_epochs,
+        )
+        self._masking = dataclasses.replace(self._base_masking, fraction=fraction)
+
+    def _choose_pass(self, x, forward):
+        requested = self._net.saliency_pass
+        agree, self._stochastic = passes_agree(forward, self._modules, x)
+        compiled = any(hasattr(m, "_orig_mod") for m in self._modules)
+        if self._settings["mask_order"] == "random":
+            self.shared = False
+        elif compiled and requested == "shared":
+            raise ValueError(
+                "saliency_pass='shared' keeps the graph of the clean pass, which compiled modules "
+                "refuse: use 'auto' or 'separate' with compile=True."
+            )
+        elif requested == "auto":
+            self.shared = agree and not compiled
+        else:
+            self.shared = requested == "shared"
+
+
+_LIKELIHOOD_OF = {name: likelihood for likelihood, name in DIVERGENCE_OF.items()}

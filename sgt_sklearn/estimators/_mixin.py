@@ -1,0 +1,519 @@
+"""Saliency guided training for any skorch net."""
+
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import PassthroughScoring
+from skorch.dataset import unpack_data
+from skorch.history import History
+from skorch.utils import is_dataset, to_numpy, to_tensor
+
+from sgt_sklearn._random import isolated_generators, mask_seed
+from sgt_sklearn._statistics import FeatureStatistics
+from sgt_sklearn.attribution import first_output
+from sgt_sklearn.estimators._attribute import AttributionMixin
+from sgt_sklearn.estimators._batches import memory_batches
+from sgt_sklearn.estimators._callbacks import TaskLoss
+from sgt_sklearn.estimators._guidance import Guidance
+from sgt_sklearn.estimators._parameters import check_guidance_parameters, is_auto, unwrap
+from sgt_sklearn.estimators._session import fit_session
+
+GUIDANCE_PARAMETERS = (
+    "mask_fraction",
+    "mask_schedule",
+    "consistency_weight",
+    "mask_order",
+    "saliency_output",
+    "mask_fill",
+    "mask_value",
+    "feature_groups",
+    "consistency",
+    "saliency_pass",
+    "random_state",
+)
+
+
+class SaliencyGuidedMixin(AttributionMixin):
+    """Saliency guided training for a skorch net of your own; put it before the net class.
+
+    For each batch the net ranks the features by the gradient of its output with respect to the
+    input, hides the least salient ones, and adds to the loss how much its output changes:
+    ``loss = task + consistency_weight * divergence(f(X), f(masked X))``.
+
+    Parameters
+    ----------
+    *args
+        Passed on to the net class.
+    mask_fraction : float or "auto", default="auto"
+        Share k of the feature groups that is hidden, in [0, 1]. "auto": .5, and .9 for series.
+    mask_schedule : {"auto", "constant", "ramp"}, default="auto"
+        "ramp" trains a quarter of `max_epochs` without guidance, raises the share linearly over
+        60 % of the rest, then holds it. "auto": constant, and ramp for series.
+    consistency_weight : float, default=1.0
+        Weight lambda of the consistency term. 0 switches guidance off and costs nothing.
+    mask_order : {"auto", "signed", "absolute", "sampled", "random"}, default="auto"
+        What is hidden first: the lowest gradient; the lowest absolute gradient times the feature's
+        standard deviation; a draw weighted by that; or any feature (the control that shows what
+        masking does without saliency). "auto": absolute, and sampled for series.
+    saliency_output : {"auto", "log_proba", "logit", "margin"}, default="auto"
+        Scalar whose input gradient ranks: log p(y | x), the logit z_y, or z_y minus the mean
+        logit. "auto": margin.
+    mask_fill : str or callable, default="auto"
+        Replacement: "sample_uniform", "feature_uniform", "marginal", "mean", "constant", or a
+        callable ``(x, generator) -> tensor``; see :func:`sgt_sklearn.guidance.fill_values`.
+        "auto": feature_uniform for tables, marginal for series, sample_uniform for images.
+    mask_value : float, default=0.0
+        Value of the "constant" fill, in units of X.
+    feature_groups : str or array-like of shape ``X.shape[1:]``, default="auto"
+        What is ranked and hidden as one: "cell", "feature", "pixel" (all channels), or labels
+        (one-hot columns of one variable share a label). "auto": cell, and pixel for images.
+    consistency : {"auto", "categorical_kl", "bernoulli_kl", "squared_difference"} or callable, \
+default="auto"
+        Divergence, or ``(output, masked_output) -> (n_samples,)``. "auto": the one that belongs to
+        the criterion.
+    saliency_pass : {"auto", "shared", "separate"}, default="auto"
+        Rank by the gradient of the clean training pass or of a pass in evaluation mode. "auto"
+        shares where a probe of the first batch shows that both are the same.
+    random_state : int, RandomState instance or None, default=None
+        None uses and advances the global generators, as skorch does. An int makes `fit`
+        reproducible and leaves the global generators alone; masks have a generator of their own,
+        so that nets trained with and without guidance share initialisation, batches and dropout.
+    **kwargs
+        Passed on to the net class.
+
+    References
+    ----------
+    Ismail, Corrada Bravo, Feizi. "Improving deep learning interpretability by saliency guided
+    training". NeurIPS 2021. arXiv 2111.14338.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from skorch import NeuralNetBinaryClassifier
+    >>> from sgt_sklearn import SaliencyGuidedMixin
+    >>> class GuidedBinaryClassifier(SaliencyGuidedMixin, NeuralNetBinaryClassifier):
+    ...     pass
+    >>> X = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
+    >>> y = (X[:, 0] > 0).astype("float32")
+    >>> net = GuidedBinaryClassifier(
+    ...     torch.nn.Linear, module__in_features=5, module__out_features=1,
+    ...     max_epochs=2, train_split=None, verbose=0, random_state=0)
+    >>> net.fit(X, y).attribute(X[:3]).shape
+    (3, 5)
+    """
+
+    # state beside the parameters; the names end in _ so that skorch takes none for a parameter
+    _guidance_ = None
+    _session_ = False
+    _seed_ = None
+    _generator_states_ = None
+    _mask_state_ = {}  # noqa: RUF012  (replaced, never written to)
+    _statistics_ = None
+    _module_dtype_ = None
+    _device_ = None
+
+    def __init__(
+        self,
+        *args,
+        mask_fraction="auto",
+        mask_schedule="auto",
+        consistency_weight=1.0,
+        mask_order="auto",
+        saliency_output="auto",
+        mask_fill="auto",
+        mask_value=0.0,
+        feature_groups="auto",
+        consistency="auto",
+        saliency_pass="auto",
+        random_state=None,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        self.mask_fraction = mask_fraction
+        self.mask_schedule = mask_schedule
+        self.consistency_weight = consistency_weight
+        self.mask_order = mask_order
+        self.saliency_output = saliency_output
+        self.mask_fill = mask_fill
+        self.mask_value = mask_value
+        self.feature_groups = feature_groups
+        self.consistency = consistency
+        self.saliency_pass = saliency_pass
+        self.random_state = random_state
+
+    def get_guidance_params(self):
+        """Return the parameters of the guidance.
+
+        Returns
+        -------
+        dict
+            Values by name, as passed.
+        """
+        return {name: getattr(self, name) for name in GUIDANCE_PARAMETERS}
+
+    # device: the parameter may be "auto", skorch reads a device
+
+    @property
+    def device(self):
+        """Device in use: "auto" reads as the device found at initialisation."""
+        device = self.__dict__["device"]
+        return self._device_ if is_auto(device) and self._device_ else device
+
+    @device.setter
+    def device(self, device):
+        self.__dict__["device"] = device
+
+    def get_params(self, deep=True, **kwargs):
+        """Get the parameters, "auto" as "auto".
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Include the parameters of nested objects.
+        **kwargs
+            Passed on to skorch.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        params = super().get_params(deep=deep, **kwargs)
+        params["device"] = self.__dict__["device"]
+        return params
+
+    def __setstate__(self, state):
+        device = state["device"]
+        if is_auto(device):
+            state = {**state, "device": available_device()}
+            state["_device_"] = state["device"]
+        super().__setstate__(state)
+        self.device = device
+
+    # fitting
+
+    def initialize(self):
+        """Initialise modules, criterion, optimizer and callbacks.
+
+        Returns
+        -------
+        self
+            The initialised net.
+        """
+        check_guidance_parameters(self.get_guidance_params())
+        if not self._session_:
+            with fit_session(self, fresh=True):
+                return self.initialize()
+        if is_auto(self.__dict__["device"]):
+            self._device_ = available_device()
+        return super().initialize()
+
+    def initialize_history(self):
+        """Start a new history; the old one stays with whoever holds it.
+
+        Returns
+        -------
+        self
+            The net.
+        """
+        self.history_ = History()
+        return self
+
+    def initialize_module(self):
+        """Initialise the module.
+
+        Returns
+        -------
+        self
+            The net.
+        """
+        super().initialize_module()
+        module = getattr(self, "module_", None)
+        parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
+        self._module_dtype_ = next((p.dtype for p in parameters if p.is_floating_point()), None)
+        return self
+
+    def fit(self, X, y=None, **fit_params):
+        """Fit the net anew (unless `warm_start`).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...) or anything skorch takes
+            Training data.
+        y : array-like, default=None
+            Targets; None where X is a data set that holds them.
+        **fit_params
+            Passed on to the module and the train split, as in skorch.
+
+        Returns
+        -------
+        self
+            The fitted net. If fitting raises, the net is as it was before.
+        """
+        fresh = not (self.warm_start and self.initialized_)
+        starts = fresh and not self._session_
+        with fit_session(self, fresh=fresh):
+            check_guidance_parameters(self.get_guidance_params())
+            if starts:
+                self._statistics_ = None
+            return super().fit(X, y, **fit_params)
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Go on fitting for `max_epochs` epochs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...) or anything skorch takes
+            Training data.
+        y : array-like, default=None
+            Targets.
+        classes : array-like, default=None
+            All labels that may occur, for classifiers.
+        **fit_params
+            Passed on to the module and the train split, as in skorch.
+
+        Returns
+        -------
+        self
+            The net. If fitting raises, the net is as it was before.
+        """
+        with fit_session(self, fresh=not self.initialized_):
+            check_guidance_parameters(self.get_guidance_params())
+            return super().partial_fit(X, y, classes=classes, **fit_params)
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Run the epochs with guidance.
+
+        Parameters
+        ----------
+        X, y
+            Training data, as for `fit`.
+        epochs : int, default=None
+            Number of epochs; None takes `max_epochs`.
+        **fit_params
+            Passed on to the module and the train split.
+
+        Returns
+        -------
+        self
+            The net.
+        """
+        if self.consistency_weight == 0:
+            return super().fit_loop(X, y, epochs, **fit_params)
+        self._guidance_ = guidance = self._make_guidance(X)
+        try:
+            super().fit_loop(X, y, epochs, **fit_params)
+        finally:
+            self._guidance_ = None
+            if guidance.generator is not None:
+                self._mask_state_ = {"mask": guidance.generator.get_state()}
+        return self
+
+    def _make_guidance(self, X):
+        state = (self._generator_states_ or {}).get("mask") if self._seed_ is not None else None
+        if self._seed_ is not None:
+            seed = mask_seed(self._seed_)
+        else:
+            seed = int(torch.randint(2**62, ()).item())
+        return Guidance(self, lambda: self._feature_statistics(X), seed, state)
+
+    def _feature_statistics(self, X):
+        if self._statistics_ is None:
+            self._statistics_ = _statistics_of(X, self)
+        return self._statistics_
+
+    # one training step
+
+    def train_step(self, batch, **fit_params):
+        """Make one optimization step on a batch, with guidance.
+
+        Parameters
+        ----------
+        batch : tuple
+            Inputs and targets.
+        **fit_params
+            Passed on to the module.
+
+        Returns
+        -------
+        dict
+            "loss" (the total) and "y_pred" (of the clean pass).
+        """
+        guidance = self._guidance_
+        if guidance is None:
+            return super().train_step(batch, **fit_params)
+        guidance.begin_step(epoch=len(self.history) - 1)
+        try:
+            step = super().train_step(batch, **fit_params)
+        finally:
+            losses = guidance.end_step()
+        if losses is not None:
+            for name, loss in zip(("train_task_loss", "train_consistency_loss"), losses):
+                self.history.record_batch(name, loss.mean().item())
+        return step
+
+    def train_step_single(self, batch, **fit_params):
+        """Compute loss and parameter gradients of a batch.
+
+        Parameters
+        ----------
+        batch : tuple
+            Inputs and targets.
+        **fit_params
+            Passed on to the module.
+
+        Returns
+        -------
+        dict
+            "loss" and "y_pred".
+        """
+        inherited = super().train_step_single
+        if self._guidance_ is None or inherited.__func__ is not NeuralNet.train_step_single:
+            return inherited(batch, **fit_params)
+        self._set_training(True)
+        Xi, yi = unpack_data(batch)
+        y_pred = self.infer(Xi, **fit_params)
+        loss = self.get_loss(y_pred, yi, X=Xi, training=True)
+        if self._guidance_.shared:
+            # the input of a shared pass is a leaf too; its gradient is not needed again
+            loss.backward(inputs=self._guidance_.trained_parameters())
+        else:
+            loss.backward()
+        return {"loss": loss, "y_pred": y_pred}
+
+    def infer(self, x, **fit_params):
+        """Run the module on a batch; in a guided training step, keep input and output.
+
+        Parameters
+        ----------
+        x : array or tensor
+            Inputs; floating-point ones are cast to the dtype of the module's parameters.
+        **fit_params
+            Passed on to the module.
+
+        Returns
+        -------
+        torch.Tensor or tuple
+            Output of the module.
+        """
+        x = self._cast(x)
+        guidance = self._guidance_
+        if guidance is None or not guidance.in_step or not torch.is_grad_enabled():
+            return super().infer(x, **fit_params)
+        inherited = super().infer
+        x = guidance.prepare(
+            to_tensor(x, device=self.device), lambda data: inherited(data, **fit_params)
+        )
+        guidance.output = inherited(x, **fit_params)
+        return guidance.output
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Loss of a batch: the task loss, in a guided training step plus the consistency term.
+
+        Parameters
+        ----------
+        y_pred : torch.Tensor or tuple
+            Output of the module; of a tuple, element 0 enters a torch criterion.
+        y_true : torch.Tensor
+            Targets.
+        X : array or tensor, default=None
+            Inputs of the batch.
+        training : bool, default=False
+            Whether this is a training step.
+
+        Returns
+        -------
+        torch.Tensor
+            The loss.
+        """
+        inherited = super().get_loss
+        if isinstance(y_pred, tuple) and isinstance(
+            unwrap(self.criterion_), torch.nn.modules.loss._Loss
+        ):
+            y_pred = first_output(y_pred)
+        guidance = self._guidance_
+        if guidance is None or not training or guidance.output is None:
+            return inherited(y_pred, y_true, X=X, training=training)
+
+        def task_loss(output, y):
+            return inherited(y_pred, y_true, X=X, training=training)
+
+        return guidance.loss(to_tensor(y_true, device=self.device), task_loss)
+
+    def _cast(self, x):
+        dtype = self._module_dtype_
+        if isinstance(x, torch.Tensor):
+            if dtype is not None and x.is_floating_point() and x.dtype != dtype:
+                return x.to(dtype)
+        elif isinstance(x, np.ndarray) and dtype is not None and x.dtype.kind == "f":
+            return torch.as_tensor(x).to(dtype)
+        return x
+
+    # data and records
+
+    def get_iterator(self, dataset, training=False):
+        """Iterate over batches; data in memory is sliced instead of collated row by row.
+
+        Parameters
+        ----------
+        dataset : torch.utils.data.Dataset
+            Data set.
+        training : bool, default=False
+            Whether to use `iterator_train` or `iterator_valid`.
+
+        Returns
+        -------
+        iterable
+            Batches equal to those of the iterator named in the parameters.
+        """
+        name = "iterator_train" if training else "iterator_valid"
+        kwargs = self.get_params_for(name)
+        kwargs.setdefault("batch_size", self._batch_size(training))
+        if kwargs["batch_size"] == -1:
+            kwargs["batch_size"] = len(dataset)
+        # only predictions outside a seeded fit must not touch the global generator
+        draws = self.random_state is None or self._session_
+        iterator = getattr(self, name)
+        batches = memory_batches(dataset, iterator, kwargs, draw_base_seed=draws)
+        if batches is not None:
+            return batches
+        if not draws and iterator is torch.utils.data.DataLoader:
+            kwargs.setdefault("generator", torch.Generator().manual_seed(0))
+        return iterator(dataset, **kwargs)
+
+    def _batch_size(self, training):
+        return self.batch_size
+
+    @property
+    def _default_callbacks(self):
+        callbacks = list(super()._default_callbacks)
+        names = [name for name, _ in callbacks]
+        position = names.index("train_loss") + 1 if "train_loss" in names else 0
+        callbacks[position:position] = [
+            ("train_task_loss", TaskLoss(name="train_task_loss", on_train=True)),
+            (
+                "train_consistency_loss",
+                PassthroughScoring(name="train_consistency_loss", on_train=True),
+            ),
+        ]
+        return callbacks
+
+
+def available_device():
+    """Name of the best device here: cuda, else mps, else cpu."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _statistics_of(X, net):
+    """Statistics of an array or of the batches of a data set; None where there is no array."""
+    if isinstance(X, (np.ndarray, torch.Tensor)):
+        return FeatureStatistics.from_array(to_numpy(X))
+    if not is_dataset(X):
+        X = net.get_dataset(X)
+    with nullcontext() if net.random_state is None else isolated_generators(seed=0):
+        batches = (to_numpy(unpack_data(batch)[0]) for batch in net.get_iterator(X))
+        return FeatureStatistics.from_batches(batches)

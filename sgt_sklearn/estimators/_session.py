@@ -1,0 +1,105 @@
+"""A fit that fails leaves the estimator as it was; a seeded fit leaves global generators alone."""
+
+import copy
+from contextlib import contextmanager, nullcontext
+
+import torch
+
+from sgt_sklearn._random import isolated_generators, seed_from
+
+
+@contextmanager
+def fit_session(net, *, fresh):
+    """Run the body of a fit; undo its effects if it raises.
+
+    Parameters
+    ----------
+    net : SaliencyGuidedMixin
+        The net that is fitted.
+    fresh : bool
+        Whether the fit starts anew; else it goes on from the current modules, optimizers and
+        generators.
+
+    Yields
+    ------
+    None
+        Sessions do not nest: inside a session another one is a no-op.
+    """
+    if net._session_:
+        yield
+        return
+    snapshot = _Snapshot(net, fresh)
+    try:
+        net._session_ = True
+        if fresh:
+            net._generator_states_ = None
+        net._seed_ = None if net.random_state is None else seed_from(net.random_state)
+        with _generators(net) as reached:
+            yield
+        net._generator_states_ = None if reached is None else {**reached, **net._mask_state_}
+        net._mask_state_ = {}
+    except BaseException:
+        snapshot.restore(net)
+        raise
+    finally:
+        net._session_ = False
+
+
+def _generators(net):
+    if net._seed_ is None:
+        return nullcontext()
+    return isolated_generators(seed=net._seed_, state=net._generator_states_)
+
+
+class _Snapshot:
+    """State of a net, deep where training writes in place and shallow elsewhere."""
+
+    def __init__(self, net, fresh):
+        self.attributes = dict(vars(net))
+        self.n_epochs = len(net.history_ or ())
+        # instances passed as parameters are trained in place, in skorch too; a fresh fit builds
+        # everything else anew
+        names = ("module", "criterion", *(() if fresh else _component_names(net)))
+        components = [getattr(net, name, None) for name in names]
+        self.modules = [
+            (m, {k: v.detach().clone() for k, v in m.state_dict().items()}, _modes(m))
+            for m in components
+            if isinstance(m, torch.nn.Module)
+        ]
+        self.optimizers = [
+            (o, copy.deepcopy(o.state_dict()))
+            for o in components
+            if isinstance(o, torch.optim.Optimizer)
+        ]
+        self.callbacks = [(c, dict(vars(c))) for c in _callback_instances(net)]
+
+    def restore(self, net):
+        for module, state, modes in self.modules:
+            module.load_state_dict(state)
+            for submodule, training in modes:
+                submodule.training = training
+        for optimizer, state in self.optimizers:
+            optimizer.load_state_dict(state)
+        for callback, attributes in self.callbacks:
+            vars(callback).clear()
+            vars(callback).update(attributes)
+        vars(net).clear()
+        vars(net).update(self.attributes)
+        if net.history_ is not None:
+            del net.history_[self.n_epochs :]
+
+
+def _component_names(net):
+    return [name + "_" for name in (*net._modules, *net._criteria, *net._optimizers)]
+
+
+def _modes(module):
+    return [(submodule, submodule.training) for submodule in module.modules()]
+
+
+def _callback_instances(net):
+    named = [*(getattr(net, "callbacks_", None) or ())]
+    if isinstance(net.callbacks, (list, tuple)):
+        named += net.callbacks
+    instances = [item[-1] if isinstance(item, (list, tuple)) else item for item in named]
+    return [c for c in instances if c is not None and not isinstance(c, type)]

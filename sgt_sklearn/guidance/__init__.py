@@ -1,0 +1,24 @@
+"""Saliency guidance in pure torch: ranking, masking, divergences and the loss."""
+
+from sgt_sklearn.guidance._divergence import DIVERGENCES, make_divergence
+from sgt_sklearn.guidance._fill import FILLS, fill_values
+from sgt_sklearn.guidance._loss import masked_input, saliency_guided_loss
+from sgt_sklearn.guidance._masking import Masking
+from sgt_sklearn.guidance._modes import frozen_running_statistics, passes_agree
+from sgt_sklearn.guidance._ranking import MASK_ORDERS, group_scores, lowest_groups, ranking_scores
+
+__all__ = [
+    "DIVERGENCES",
+    "FILLS",
+    "MASK_ORDERS",
+    "Masking",
+    "fill_values",
+    "frozen_running_statistics",
+    "group_scores",
+    "lowest_groups",
+    "make_divergence",
+    "masked_input",
+    "passes_agree",
+    "ranking_scores",
+    "saliency_guided_loss",
+]

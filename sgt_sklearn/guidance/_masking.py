@@ -1,0 +1,130 @@
+"""What is hidden, and what with."""
+
+import dataclasses
+
+import torch
+
+from sgt_sklearn.attribution import LIKELIHOODS, SALIENCY_OUTPUTS
+from sgt_sklearn.guidance._fill import FILLS
+from sgt_sklearn.guidance._ranking import MASK_ORDERS
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Masking:
+    """Settings of the masked input: what is ranked, how many are hidden, and what replaces them.
+
+    Parameters
+    ----------
+    fraction : float, default=0.5
+        Share of the groups that is hidden, in [0, 1]; ``k = floor(fraction * n_groups + 1e-9)``.
+    order : {"signed", "absolute", "sampled", "random"}, default="absolute"
+        Ranking of the groups, see :func:`sgt_sklearn.guidance.ranking_scores`.
+    output : {"log_proba", "logit", "margin"}, default="margin"
+        Scalar whose input gradient ranks.
+    fill : str or callable, default="sample_uniform"
+        Replacement, see :func:`sgt_sklearn.guidance.fill_values`.
+    fill_value : float, default=0.0
+        Value of the "constant" fill.
+    groups : torch.Tensor of int64, shape ``x.shape[1:]``, default=None
+        Labels 0 .. n_groups - 1 of the cells that are ranked and hidden as one. None: every cell
+        is its own group.
+    likelihood : {"categorical", "bernoulli", "gaussian"}, default="categorical"
+        Distribution that the module's outputs parametrise.
+    probabilities : bool, default=False
+        Whether the outputs are probabilities and not logits.
+    scale, minimum, maximum, mean : torch.Tensor that broadcasts to one sample, default=None
+        Training statistics of the features: `scale` (standard deviation) makes "absolute" and
+        "sampled" comparable across units, the others serve the fills that need them.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside its choices, or the labels of `groups` are not 0 .. n_groups - 1.
+
+    Examples
+    --------
+    >>> from sgt_sklearn.guidance import Masking
+    >>> Masking(fraction=0.25, fill="constant").n_hidden(n_cells=10)
+    2
+    """
+
+    fraction: float = 0.5
+    order: str = "absolute"
+    output: str = "margin"
+    fill: object = "sample_uniform"
+    fill_value: float = 0.0
+    groups: torch.Tensor | None = None
+    likelihood: str = "categorical"
+    probabilities: bool = False
+    scale: torch.Tensor | None = None
+    minimum: torch.Tensor | None = None
+    maximum: torch.Tensor | None = None
+    mean: torch.Tensor | None = None
+    n_groups: int | None = dataclasses.field(init=False, default=None, repr=False)
+
+    def __post_init__(self):
+        """Check the settings and count the groups."""
+        if not 0 <= self.fraction <= 1:
+            raise ValueError(f"fraction must be in [0, 1], got {self.fraction!r}.")
+        for name, value, choices in (
+            ("order", self.order, MASK_ORDERS),
+            ("output", self.output, SALIENCY_OUTPUTS),
+            ("likelihood", self.likelihood, LIKELIHOODS),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name} must be one of {choices}, got {value!r}.")
+        if not callable(self.fill) and self.fill not in FILLS:
+            raise ValueError(f"fill must be one of {FILLS} or a callable, got {self.fill!r}.")
+        if self.groups is None:
+            return
+        labels = self.groups.unique()
+        if self.groups.is_floating_point() or labels.tolist() != list(range(len(labels))):
+            raise ValueError(
+                "groups must be int64 labels 0 .. n_groups - 1 without gaps (see "
+                f"torch.unique(labels, return_inverse=True)), got {labels.tolist()[:10]}."
+            )
+        object.__setattr__(self, "n_groups", len(labels))
+
+    def n_hidden(self, n_cells):
+        """Number of groups that are hidden in a sample.
+
+        Parameters
+        ----------
+        n_cells : int
+            Number of cells of one sample.
+
+        Returns
+        -------
+        int
+            ``floor(fraction * n_groups + 1e-9)``.
+        """
+        return int(self.fraction * (n_cells if self.groups is None else self.n_groups) + 1e-9)
+
+    @property
+    def statistics(self):
+        """Training statistics for the fills, by name."""
+        return {"minimum": self.minimum, "maximum": self.maximum, "mean": self.mean}
+
+    def to(self, device, dtype):
+        """Copy with the tensors on a device and the statistics in a dtype.
+
+        Parameters
+        ----------
+        device : torch.device or str
+            Target device.
+        dtype : torch.dtype
+            Floating-point type of the statistics.
+
+        Returns
+        -------
+        Masking
+            The copy.
+        """
+        moved = {
+            name: getattr(self, name).to(device=device, dtype=dtype)
+            for name in ("scale", "minimum", "maximum", "mean")
+            if getattr(self, name) is not None
+        }
+        if self.groups is not None:
+            moved["groups"] = self.groups.to(device)
+        return dataclasses.replace(self, **moved)

@@ -1,0 +1,105 @@
+"""Module modes around the extra forward passes."""
+
+from contextlib import contextmanager
+
+import torch
+
+from sgt_sklearn.attribution import evaluation_mode, first_output
+
+
+@contextmanager
+def frozen_running_statistics(modules):
+    """Normalise by batch statistics without moving the running ones.
+
+    Parameters
+    ----------
+    modules : iterable of torch.nn.Module
+        The modules, submodules included.
+
+    Yields
+    ------
+    None
+        Tracking is switched on again on leaving.
+    """
+    # written to the instance, because restoring the buffers instead would break autograd's
+    # version counters between forward and backward
+    tracking = [
+        m
+        for module in modules
+        for m in module.modules()
+        if m.training and getattr(m, "track_running_stats", False)
+    ]
+    for module in tracking:
+        module.track_running_stats = False
+    try:
+        yield
+    finally:
+        for module in tracking:
+            module.track_running_stats = True
+
+
+@contextmanager
+def forked_generators(x, generator):
+    """Run on torch generators seeded from a private one, and give the global state back."""
+    device = x.device
+    devices = [device] if device.type == "cuda" else []
+    seed = torch.randint(2**62, (), device=device, generator=generator).item()
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def passes_agree(forward, modules, x):
+    """Whether training and evaluation mode compute the same, so that one pass can serve both.
+
+    Dropout and batch normalisation make them differ. The probe leaves buffers and torch's
+    generators as they were.
+
+    Parameters
+    ----------
+    forward : callable
+        Maps `x` to the output.
+    modules : iterable of torch.nn.Module
+        The modules behind `forward`.
+    x : torch.Tensor
+        A batch.
+
+    Returns
+    -------
+    agree : bool
+        Equal outputs, no draw from a torch generator, and no changed buffer.
+    stochastic : bool
+        Whether training mode drew from a torch generator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sgt_sklearn.guidance import passes_agree
+    >>> net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Dropout())
+    >>> passes_agree(net, [net], torch.ones(2, 3))
+    (False, True)
+    """
+    buffers = [b for module in modules for b in module.buffers()]
+    before = [b.clone() for b in buffers]
+    devices = [x.device] if x.device.type == "cuda" else []
+    # gradients stay enabled: some layers (TransformerEncoderLayer) take another path without
+    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+        states = _generator_states(x)
+        trained = first_output(forward(x.detach())).detach()
+        stochastic = any(
+            not torch.equal(a, b) for a, b in zip(states, _generator_states(x), strict=True)
+        )
+        moved = any(not torch.equal(a, b) for a, b in zip(before, buffers, strict=True))
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
+        with evaluation_mode(modules):
+            evaluated = first_output(forward(x.detach())).detach()
+    return not stochastic and not moved and torch.equal(trained, evaluated), stochastic
+
+
+def _generator_states(x):
+    states = [torch.get_rng_state()]
+    if x.device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(x.device))
+    return states

@@ -1,0 +1,29 @@
+"""Metrics and scorers that measure attributions and the models behind them."""
+
+from sgt_sklearn.metrics._comprehensiveness import comprehensiveness, comprehensiveness_gap
+from sgt_sklearn.metrics._relevance import (
+    relevance_average_precision,
+    relevance_mass_accuracy,
+)
+from sgt_sklearn.metrics._removal import removal_curve
+from sgt_sklearn.metrics._scorer import (
+    get_interpretability_scorer,
+    get_interpretability_scorer_names,
+    make_interpretability_scorer,
+)
+from sgt_sklearn.metrics._sparseness import gini_sparseness
+from sgt_sklearn.metrics._sufficiency import sufficiency, sufficiency_gap
+
+__all__ = [
+    "comprehensiveness",
+    "comprehensiveness_gap",
+    "get_interpretability_scorer",
+    "get_interpretability_scorer_names",
+    "gini_sparseness",
+    "make_interpretability_scorer",
+    "relevance_average_precision",
+    "relevance_mass_accuracy",
+    "removal_curve",
+    "sufficiency",
+    "sufficiency_gap",
+]

@@ -1,0 +1,100 @@
+"""Text that the docstrings of several metrics share, written once."""
+
+import inspect
+
+_BLOCKS = {
+    "data": """
+        estimator : fitted estimator, pipeline or search
+            The model to measure. A search stands for its `best_estimator_`. In a pipeline
+            attribution and replacement happen in the space the last step sees: X passes through
+            the steps before, and `attributions`, `groups` and `replacement` refer to the result.
+
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples the model is measured on, preferably held out.
+        """,
+    "y": """
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Used for regressors without `target_scale_` only: its standard deviation is the unit of
+            the change.
+        """,
+    "attribution": """
+        attributions : array-like of the shape of X, default=None
+            Attributions that order the groups by their absolute values. None computes
+            `estimator.attribute(X, method=method, target=target, standardized=True)`, where
+            `standardized` brings gradients of features with different units to one scale.
+
+        method : str, default="saliency"
+            Attribution method; ignored if `attributions` is given.
+
+        target : "predicted", label or array-like of shape (n_samples,), default="predicted"
+            Output that is attributed and, for probabilities, measured: the class predicted for the
+            unperturbed sample, one class label for all samples or one for each. For regressors an
+            index of the output; "predicted" means all of them.
+        """,
+    "fractions": """
+        fractions : sequence of float in (0, 1], default=(0.1, 0.2, 0.3, 0.4, 0.5)
+            Shares of the groups that count as named by the attribution; results are averaged. Of
+            G groups these are the first `max(1, floor(fraction * G))`.
+        """,
+    "replacement": """
+        replacement : {"marginal", "mean"} or callable, default="marginal"
+            What replaced cells become. "marginal": the values of another row of X, drawn anew for
+            each group, one row for all cells of a group, never the sample itself. "mean": the mean
+            over X of the column (2-d), of the feature over samples and times (3-d), or of the
+            channel (4-d). A callable gets X and a :class:`numpy.random.RandomState` and returns an
+            array of the shape of X from which replaced cells are taken.
+
+        n_draws : int, default=5
+            How many times replacement and random order are drawn; results are averaged.
+
+        groups : array-like of shape X.shape[1:], default=None
+            A label (integer or string) for each cell of a sample. Cells that share a label are
+            replaced together and ranked by their mean absolute attribution. None takes the groups
+            of the fitted estimator (`feature_groups_`: pixels of an image, channels together) if
+            it has any, else each cell on its own. One-hot columns of one original column belong
+            together.
+        """,
+    "outcome": """
+        outcome : {"probability", "flip"}, default="probability"
+            What is compared. "probability": for classifiers the probability of the target, for
+            regressors the absolute change of the prediction over the standard deviation of y in
+            training. "flip": the share of samples whose predicted class changes, which, unlike
+            probabilities, does not shrink with the confidence of the model; classifiers only.
+        """,
+    "random_state": """
+        random_state : int, RandomState instance or None, default=None
+            Draws replacements and random orders, and the noise of attribution methods that use
+            any. An int gives the same result at each call.
+        """,
+    "raises": """
+        sklearn.exceptions.NotFittedError
+            If `estimator` is not fitted.
+        ValueError
+            If an argument has the wrong shape or an unknown value, or the model cannot be measured
+            as asked: fewer than two samples with marginal replacement, a regressor whose scale of
+            y is unknown, flips of a regressor.
+        TypeError
+            If an argument has the wrong type, or `estimator` lacks a method that is needed
+            (`attribute`, `predict_proba`).
+        """,
+    "gap_notes": """
+        Both orders are drawn for the same model and meet the same replacement values; groups with
+        equal attributions are ordered as in the random order. So a constant predictor scores
+        exactly 0, an attribution that orders nothing scores exactly 0, and one that is random
+        scores 0 on average, whatever the accuracy, confidence or brittleness of the model.
+        """,
+    "eraser": """
+        .. [1] DeYoung, Jain, Rajani, Lehman, Xiong, Socher, Wallace, "ERASER: A Benchmark to
+           Evaluate Rationalized NLP Models", ACL 2020, https://arxiv.org/abs/1911.03429.
+        """,
+}
+
+
+def with_shared_parameters(function):
+    """Fill lines `{{name}}` of the docstring of `function` with the shared blocks."""
+    if function.__doc__:
+        text = inspect.cleandoc(function.__doc__)
+        for name, block in _BLOCKS.items():
+            text = text.replace(f"{{{{{name}}}}}", inspect.cleandoc(block))
+        function.__doc__ = text
+    return function

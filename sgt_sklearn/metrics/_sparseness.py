@@ -1,0 +1,72 @@
+"""How concentrated attributions are."""
+
+import numpy as np
+
+from sgt_sklearn.metrics._checks import check_attributions
+
+
+def gini_sparseness(attributions):
+    r"""Mean Gini index of the absolute attributions of a sample.
+
+    0 says that all cells of a sample share the attribution equally; `1 - 1 / n_cells` says that
+    one cell holds all of it.
+
+    Parameters
+    ----------
+    attributions : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        Attributions, samples along the first axis. Signs are ignored, all further axes are
+        flattened.
+
+    Returns
+    -------
+    float
+        Mean over samples, in [0, 1). A sample whose attributions are all zero counts as 0: nothing
+        is concentrated anywhere, so a model without any attribution never looks sparse.
+
+    Raises
+    ------
+    ValueError
+        If `attributions` is ragged, empty, one-dimensional or not finite.
+    TypeError
+        If `attributions` does not hold real numbers.
+
+    See Also
+    --------
+    relevance_mass_accuracy : Whether the attribution lies where it should.
+    comprehensiveness_gap : Whether the model uses the features that the attribution names.
+
+    Notes
+    -----
+    With the absolute attributions of a sample in ascending order,
+    :math:`s_{(1)} \le \dots \le s_{(d)}`, the index is
+
+    .. math:: \frac{\sum_{k=1}^{d} (2k - d - 1)\, s_{(k)}}{d \sum_{k=1}^{d} s_{(k)}}.
+
+    It does not depend on the scale of the attributions or on the order of the cells. Sparse is not
+    right: an attribution of a single wrong feature is as sparse as that of the right one.
+
+    References
+    ----------
+    .. [1] Chalasani, Chen, Chowdhury, Wu, Jha, "Concise Explanations of Neural Networks using
+       Adversarial Training", ICML 2020, https://arxiv.org/abs/1810.06583.
+    .. [2] Hurley, Rickard, "Comparing Measures of Sparsity", IEEE Transactions on Information
+       Theory 55(10), 2009, https://arxiv.org/abs/0811.4706.
+
+    Examples
+    --------
+    >>> from sgt_sklearn.metrics import gini_sparseness
+    >>> gini_sparseness([[0, 0, -3, 0]])
+    0.75
+    >>> gini_sparseness([[1, 1, 1, 1], [0, 0, 0, 0]])
+    0.0
+    """
+    attributions = check_attributions(attributions)
+    magnitude = np.abs(attributions.reshape(len(attributions), -1))
+    largest = magnitude.max(axis=1, keepdims=True)
+    # the largest cell becomes 1 so that sums of very large or small values stay finite
+    scaled = np.sort(magnitude / np.where(largest > 0, largest, 1.0), axis=1)
+    n_cells = scaled.shape[1]
+    weights = np.arange(1 - n_cells, n_cells, 2)
+    total = scaled.sum(axis=1)
+    index = scaled @ weights / (n_cells * np.where(total > 0, total, 1.0))
+    return float(np.mean(index))

@@ -1,0 +1,45 @@
+"""Standardisation of the input inside the network."""
+
+import torch
+from torch import nn
+
+
+class StandardizedInput(nn.Module):
+    """A network that standardises its input first, so that gradients keep the units of the input.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network that gets ``(x - mean) / scale``.
+    mean, scale : array-like that broadcasts to one sample
+        Statistics of the training data; a zero in `scale` (a constant feature) counts as 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sgt_sklearn.modules import StandardizedInput
+    >>> StandardizedInput(torch.nn.Identity(), mean=[1.0], scale=[2.0])(torch.tensor([[5.0]]))
+    tensor([[2.]])
+    """
+
+    def __init__(self, module, mean, scale):
+        super().__init__()
+        self.module = module
+        scale = torch.as_tensor(scale, dtype=torch.get_default_dtype())
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.get_default_dtype()))
+        self.register_buffer("scale", torch.where(scale == 0, torch.ones_like(scale), scale))
+
+    def forward(self, x):
+        """Standardise and pass on.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n_samples, ...)
+            Input in its own units.
+
+        Returns
+        -------
+        torch.Tensor
+            The output of the wrapped module.
+        """
+        return self.module((x - self.mean) / self.scale)
