@@ -57,7 +57,6 @@ def comprehensiveness(
     comprehensiveness_gap : The same, compared with a random order on the same model.
     sufficiency : Replaces all other groups instead.
 
-
     References
     ----------
     {{eraser}}
@@ -148,7 +147,6 @@ def comprehensiveness_gap(
     Notes
     -----
     {{gap_notes}}
-
 
     References
     ----------

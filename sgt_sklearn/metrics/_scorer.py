@@ -175,9 +175,7 @@ def make_interpretability_scorer(metric, **kwargs):
         raise TypeError(
             f"kwargs of {name!r} must be among {', '.join(options)}, got {', '.join(unknown)}."
         )
-    if "random_state" in options:
-        kwargs = {"random_state": 0} | kwargs
-    return _InterpretabilityScorer(name, kwargs)
+    return _InterpretabilityScorer(name, {"random_state": 0} | kwargs)
 
 
 class _InterpretabilityScorer:

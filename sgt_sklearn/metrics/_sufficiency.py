@@ -57,7 +57,6 @@ def sufficiency(
     sufficiency_gap : The same, compared with a random order on the same model.
     comprehensiveness : Replaces the named groups instead.
 
-
     References
     ----------
     {{eraser}}
@@ -148,7 +147,6 @@ def sufficiency_gap(
     Notes
     -----
     {{gap_notes}}
-
 
     References
     ----------

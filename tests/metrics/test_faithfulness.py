@@ -319,6 +319,20 @@ def test_attribute_is_asked_for_standardised_values(softmax, table, monkeypatch)
     assert options == {"method": "path_gradient", "standardized": True}
 
 
+def test_random_state_reaches_attributions_that_draw(doubles, table):
+    X, y = table
+
+    class Drawing(doubles.LinearSoftmax):
+        def attribute(self, X, *, method, target, standardized, random_state):
+            return np.random.RandomState(random_state).standard_normal(np.shape(X))
+
+    model = Drawing().fit(X, y)
+    for metric in RAW + GAPS:
+        given = np.random.RandomState(5).standard_normal(X.shape)
+        expected = metric(model, X, attributions=given, random_state=5)
+        assert metric(model, X, random_state=5) == expected
+
+
 def test_units_of_the_columns_do_not_matter(doubles, table):
     X, y = table
     units = np.array([1024.0, 1, 1 / 64, 1, 1, 8])
