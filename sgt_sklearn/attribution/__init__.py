@@ -13,6 +13,7 @@ from sgt_sklearn.attribution._scalars import (
     SALIENCY_OUTPUTS,
     first_output,
     logits_from,
+    output_gradient,
     output_scalar,
 )
 
@@ -26,6 +27,7 @@ __all__ = [
     "input_x_gradient",
     "integrated_gradients",
     "logits_from",
+    "output_gradient",
     "output_scalar",
     "parent_modules",
     "path_gradient",

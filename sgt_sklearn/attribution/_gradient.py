@@ -71,15 +71,17 @@ def evaluation_mode(modules):
             module.training = True
 
 
-def gradient_with_respect_to(scalars, x, *, retain_graph=False):
-    """Differentiate per-sample scalars with respect to an input already in their graph.
+def gradient_with_respect_to(output, x, *, output_gradient=None, retain_graph=False):
+    """Differentiate an output with respect to an input already in its graph, row by row.
 
     Parameters
     ----------
-    scalars : torch.Tensor of shape (n_samples,)
-        One scalar a sample, each depending on its own row of `x` only.
+    output : torch.Tensor of shape (n_samples, ...)
+        Values, each row depending on its own row of `x` only.
     x : torch.Tensor of shape (n_samples, ...)
         The input, requiring gradients.
+    output_gradient : torch.Tensor of the shape of `output`, default=None
+        Weights of the values of a row, whose weighted sum is differentiated; None is all ones.
     retain_graph : bool, default=False
         Keep the graph for a later backward pass.
 
@@ -91,7 +93,7 @@ def gradient_with_respect_to(scalars, x, *, retain_graph=False):
     Raises
     ------
     TypeError
-        If the scalars do not depend on `x` through differentiable operations.
+        If the output does not depend on `x` through differentiable operations.
 
     Examples
     --------
@@ -106,10 +108,12 @@ def gradient_with_respect_to(scalars, x, *, retain_graph=False):
         "no_grad(), argmax or integer conversion on the way). Change the module, or set "
         "consistency_weight=0 to train without guidance."
     )
-    if not scalars.requires_grad:
+    if not output.requires_grad:
         raise TypeError(message)
+    if output_gradient is None:
+        output_gradient = torch.ones_like(output)
     (gradient,) = torch.autograd.grad(
-        scalars.sum(), x, retain_graph=retain_graph, allow_unused=True
+        output, x, output_gradient, retain_graph=retain_graph, allow_unused=True
     )
     if gradient is None:
         raise TypeError(message)

@@ -63,7 +63,8 @@ def integrated_gradients(function, x, *, baseline, n_steps=50):
 
     References
     ----------
-    Sundararajan, Taly, Yan. "Axiomatic attribution for deep networks". ICML 2017. arXiv 1703.01365.
+    Sundararajan, Taly, Yan. "Axiomatic attribution for deep networks". ICML 2017.
+    arXiv 1703.01365.
 
     Examples
     --------

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from sklearn.utils.validation import validate_data
 from skorch.dataset import Dataset
 from skorch.utils import is_dataset, to_numpy
-from sklearn.utils.validation import validate_data
 from torch.utils.data import DataLoader
 
 from sgt_sklearn._statistics import FeatureStatistics
@@ -30,7 +30,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
     # and nothing else
     history_ = None
     initialized_ = False
-    virtual_params_ = {}  # noqa: RUF012  (replaced at initialisation, never written to)
+    virtual_params_ = {}
     _encoded_ = False
     _output_checked_ = False
     _input_shape_ = None
@@ -56,7 +56,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         warm_start=False,
         verbose=0,
         device="auto",
-        compile=False,  # noqa: A002  (skorch's name)
+        compile=False,
         use_caching="auto",
         torch_load_kwargs=None,
         mask_fraction="auto",
@@ -210,7 +210,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
 
     @contextmanager
     def _encoding(self):
-        """Inside, y is encoded and predictions stay encoded, as skorch's callbacks compare them."""
+        """Inside, predictions stay encoded: skorch's callbacks compare them with encoded y."""
         self._encoded_ = True
         try:
             yield

@@ -48,9 +48,10 @@ class MemoryBatches:
             order = torch.randperm(n, generator=generator)
         for i in range(len(self)):
             rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
-            if order is not None:
-                rows = order[rows]
-            yield [tensor[rows] for tensor in self.tensors]
+            if order is None:
+                yield [tensor[rows] for tensor in self.tensors]
+            else:
+                yield [tensor.index_select(0, order[rows]) for tensor in self.tensors]
 
 
 def _draw_seed():
@@ -110,7 +111,11 @@ def _targets(dataset):
 def _as_tensor(data):
     if isinstance(data, torch.Tensor):
         return None if data.is_sparse else data
-    if type(data) is not np.ndarray or data.dtype.kind not in "fiub" or data.dtype.byteorder == ">":
+    if (
+        type(data) is not np.ndarray
+        or data.dtype.kind not in "fiub"
+        or data.dtype.byteorder == ">"
+    ):
         return None
     if any(stride < 0 for stride in data.strides) or not data.flags.writeable:
         data = data.copy()

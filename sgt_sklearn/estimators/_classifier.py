@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier
-from skorch.utils import is_dataset, to_numpy
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
+from skorch import NeuralNetClassifier
+from skorch.utils import is_dataset, to_numpy
 
 from sgt_sklearn.estimators._base import SaliencyGuidedEstimator
 from sgt_sklearn.estimators._parameters import unwrap
@@ -36,10 +36,12 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         Passes over the training data.
     batch_size : int, default=32
         Rows a step; -1 takes all.
-    iterator_train, iterator_valid : class, default=torch.utils.data.DataLoader
+    iterator_train : class, default=torch.utils.data.DataLoader
         Batches; data in memory is sliced, with the same results.
     iterator_train__shuffle : bool, default=True
         New order in each epoch.
+    iterator_valid : class, default=torch.utils.data.DataLoader
+        Batches for validation and prediction.
     dataset : class, default=skorch.dataset.Dataset
         As in skorch.
     train_split : callable or None, default=None
@@ -89,10 +91,10 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
-    n_features_in_ : int
+    ``n_features_in_`` : int
         Columns; channels of images.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names, where X has string ones.
+        Column names, where X has string names.
     feature_importances_ : ndarray of shape ``X.shape[1:]``
         Mean absolute standardised gradient over training rows, normalised to sum to 1.
     feature_groups_ : ndarray of int, shape ``X.shape[1:]``
@@ -100,7 +102,8 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
     module_ : torch.nn.Module
         The trained network.
     history_ : skorch.history.History
-        `train_loss` (total), `train_task_loss`, `train_consistency_loss`, `valid_loss` (task only).
+        Losses an epoch: `train_loss` (total), `train_task_loss`, `train_consistency_loss`, and
+        `valid_loss` (the task only).
 
     See Also
     --------
@@ -118,7 +121,7 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
     >>> from sklearn.datasets import load_iris
     >>> from sgt_sklearn import SaliencyGuidedClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> net = SaliencyGuidedClassifier(max_epochs=10, random_state=0).fit(X, y)
+    >>> net = SaliencyGuidedClassifier(random_state=0).fit(X, y)
     >>> bool(net.score(X, y) > 0.9)
     True
     >>> net.attribute(X[:2]).shape
@@ -159,13 +162,14 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
             self._decodes_ = True
             if len(self.classes_inferred_) < 2:
                 raise ValueError(
-                    f"y must have at least 2 classes, got one class: {self.classes_inferred_[0]!r}."
+                    "y must have at least 2 classes, got one class: "
+                    f"{self.classes_inferred_[0]!r}."
                 )
         unknown = np.setdiff1d(labels, self.classes_inferred_)
         if len(unknown):
             raise ValueError(
-                f"y must hold labels of classes_ only, got new labels {unknown.tolist()[:5]}. Name "
-                "all labels in the first call: partial_fit(X, y, classes=...)."
+                f"y must hold labels of classes_ only, got new labels {unknown.tolist()[:5]}. "
+                "Name all labels in the first call: partial_fit(X, y, classes=...)."
             )
         return np.searchsorted(self.classes_inferred_, labels).astype(np.int64)
 
@@ -174,14 +178,15 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         kind = type_of_target(y, input_name="y")
         if kind not in ("binary", "multiclass"):
             raise ValueError(
-                f"y must be one label a row, got {kind} targets of shape {y.shape}: encode them as "
-                "one label, or fit one classifier an output."
+                f"y must be one label a row, got {kind} targets of shape {y.shape}: encode them "
+                "as one label, or fit one classifier an output."
             )
         criterion = unwrap(self.criterion)
         if criterion is torch.nn.NLLLoss or isinstance(criterion, torch.nn.NLLLoss):
             raise ValueError(
                 f"module={self.module!r} returns logits, but criterion=NLLLoss takes "
-                "probabilities: use criterion='auto', or a module of your own that ends in softmax."
+                "probabilities: use criterion='auto', or a module of your own that ends in "
+                "softmax."
             )
 
     def _check_not_continuous(self, y):

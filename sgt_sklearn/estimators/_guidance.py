@@ -1,10 +1,16 @@
 """State of the guidance during one fit: settings resolved for the data, and the current step."""
 
 import dataclasses
+from contextlib import nullcontext
 
+import numpy as np
 import torch
 from skorch import NeuralNetClassifier
+from skorch.dataset import unpack_data
+from skorch.utils import is_dataset, to_numpy
 
+from sgt_sklearn._random import isolated_generators
+from sgt_sklearn._statistics import FeatureStatistics
 from sgt_sklearn.attribution import parent_modules
 from sgt_sklearn.estimators._parameters import (
     DIVERGENCE_OF,
@@ -151,9 +157,7 @@ class Guidance:
         self._settings = resolve_auto(net.get_guidance_params(), x.ndim)
         self._criterion = unwrap(net.criterion_)
         self._modules = [
-            m
-            for name in net._modules
-            for m in parent_modules(getattr(net, name + "_", None))
+            m for name in net._modules for m in parent_modules(getattr(net, name + "_", None))
         ]
         likelihood, probabilities = infer_likelihood(
             self._criterion, nll_of_probabilities=isinstance(net, NeuralNetClassifier)
@@ -228,3 +232,14 @@ class Guidance:
 
 
 _LIKELIHOOD_OF = {name: likelihood for likelihood, name in DIVERGENCE_OF.items()}
+
+
+def training_statistics(net, X):
+    """Statistics of the features of an array, or of the batches of any other training data."""
+    if isinstance(X, (np.ndarray, torch.Tensor)):
+        return FeatureStatistics.from_array(to_numpy(X))
+    if not is_dataset(X):
+        X = net.get_dataset(X)
+    with nullcontext() if net.random_state is None else isolated_generators(seed=0):
+        batches = (to_numpy(unpack_data(batch)[0]) for batch in net.get_iterator(X))
+        return FeatureStatistics.from_batches(batches)

@@ -1,23 +1,21 @@
 """Saliency guided training for any skorch net."""
 
-from contextlib import nullcontext
-
 import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import PassthroughScoring
 from skorch.dataset import unpack_data
 from skorch.history import History
-from skorch.utils import is_dataset, to_numpy, to_tensor
+from skorch.utils import to_tensor
 
-from sgt_sklearn._random import isolated_generators, mask_seed
-from sgt_sklearn._statistics import FeatureStatistics
+from sgt_sklearn._random import mask_seed
 from sgt_sklearn.attribution import first_output
 from sgt_sklearn.estimators._attribute import AttributionMixin
 from sgt_sklearn.estimators._batches import memory_batches
 from sgt_sklearn.estimators._callbacks import TaskLoss
-from sgt_sklearn.estimators._guidance import Guidance
-from sgt_sklearn.estimators._parameters import check_guidance_parameters, is_auto, unwrap
+from sgt_sklearn.estimators._device import DeviceMixin
+from sgt_sklearn.estimators._guidance import Guidance, training_statistics
+from sgt_sklearn.estimators._parameters import check_guidance_parameters, unwrap
 from sgt_sklearn.estimators._session import fit_session
 
 GUIDANCE_PARAMETERS = (
@@ -34,8 +32,10 @@ GUIDANCE_PARAMETERS = (
     "random_state",
 )
 
+_LOSS_NAMES = ("train_task_loss", "train_consistency_loss")
 
-class SaliencyGuidedMixin(AttributionMixin):
+
+class SaliencyGuidedMixin(AttributionMixin, DeviceMixin):
     """Saliency guided training for a skorch net of your own; put it before the net class.
 
     For each batch the net ranks the features by the gradient of its output with respect to the
@@ -109,10 +109,9 @@ default="auto"
     _session_ = False
     _seed_ = None
     _generator_states_ = None
-    _mask_state_ = {}  # noqa: RUF012  (replaced, never written to)
+    _mask_state_ = {}  # replaced, never written to
     _statistics_ = None
     _module_dtype_ = None
-    _device_ = None
 
     def __init__(
         self,
@@ -153,45 +152,6 @@ default="auto"
         """
         return {name: getattr(self, name) for name in GUIDANCE_PARAMETERS}
 
-    # device: the parameter may be "auto", skorch reads a device
-
-    @property
-    def device(self):
-        """Device in use: "auto" reads as the device found at initialisation."""
-        device = self.__dict__["device"]
-        return self._device_ if is_auto(device) and self._device_ else device
-
-    @device.setter
-    def device(self, device):
-        self.__dict__["device"] = device
-
-    def get_params(self, deep=True, **kwargs):
-        """Get the parameters, "auto" as "auto".
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Include the parameters of nested objects.
-        **kwargs
-            Passed on to skorch.
-
-        Returns
-        -------
-        dict
-            Values by name.
-        """
-        params = super().get_params(deep=deep, **kwargs)
-        params["device"] = self.__dict__["device"]
-        return params
-
-    def __setstate__(self, state):
-        device = state["device"]
-        if is_auto(device):
-            state = {**state, "device": available_device()}
-            state["_device_"] = state["device"]
-        super().__setstate__(state)
-        self.device = device
-
     # fitting
 
     def initialize(self):
@@ -206,8 +166,7 @@ default="auto"
         if not self._session_:
             with fit_session(self, fresh=True):
                 return self.initialize()
-        if is_auto(self.__dict__["device"]):
-            self._device_ = available_device()
+        self._settle_device()
         return super().initialize()
 
     def initialize_history(self):
@@ -321,7 +280,7 @@ default="auto"
 
     def _feature_statistics(self, X):
         if self._statistics_ is None:
-            self._statistics_ = _statistics_of(X, self)
+            self._statistics_ = training_statistics(self, X)
         return self._statistics_
 
     # one training step
@@ -350,7 +309,7 @@ default="auto"
         finally:
             losses = guidance.end_step()
         if losses is not None:
-            for name, loss in zip(("train_task_loss", "train_consistency_loss"), losses):
+            for name, loss in zip(_LOSS_NAMES, losses, strict=True):
                 self.history.record_batch(name, loss.mean().item())
         return step
 
@@ -382,6 +341,16 @@ default="auto"
         else:
             loss.backward()
         return {"loss": loss, "y_pred": y_pred}
+
+    def _set_training(self, training=True):
+        # skorch sets the mode in each step; setting an attribute of a module is slow, reading it
+        # is not
+        for name in (*self._modules, *self._criteria):
+            component = getattr(self, name + "_")
+            if isinstance(component, torch.nn.Module) and any(
+                module.training is not training for module in component.modules()
+            ):
+                component.train(training)
 
     def infer(self, x, **fit_params):
         """Run the module on a batch; in a guided training step, keep input and output.
@@ -499,21 +468,3 @@ default="auto"
             ),
         ]
         return callbacks
-
-
-def available_device():
-    """Name of the best device here: cuda, else mps, else cpu."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _statistics_of(X, net):
-    """Statistics of an array or of the batches of a data set; None where there is no array."""
-    if isinstance(X, (np.ndarray, torch.Tensor)):
-        return FeatureStatistics.from_array(to_numpy(X))
-    if not is_dataset(X):
-        X = net.get_dataset(X)
-    with nullcontext() if net.random_state is None else isolated_generators(seed=0):
-        batches = (to_numpy(unpack_data(batch)[0]) for batch in net.get_iterator(X))
-        return FeatureStatistics.from_batches(batches)

@@ -125,9 +125,7 @@ def check_guidance_parameters(params):
         )
     seed = params["random_state"]
     if not (seed is None or isinstance(seed, (Integral, np.random.RandomState))):
-        raise TypeError(
-            f"random_state must be None, an int or a numpy RandomState, got {seed!r}."
-        )
+        raise TypeError(f"random_state must be None, an int or a numpy RandomState, got {seed!r}.")
 
 
 def _check_number(params, name, must_be, low, high, auto=False):

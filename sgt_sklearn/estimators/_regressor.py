@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
+from sklearn.utils.validation import column_or_1d
 from skorch import NeuralNetRegressor
 from skorch.utils import is_dataset, to_numpy
-from sklearn.utils.validation import column_or_1d
 
 from sgt_sklearn.estimators._base import SaliencyGuidedEstimator
 
@@ -32,10 +32,12 @@ class SaliencyGuidedRegressor(SaliencyGuidedEstimator, NeuralNetRegressor):
         Passes over the training data.
     batch_size : int, default=32
         Rows a step; -1 takes all.
-    iterator_train, iterator_valid : class, default=torch.utils.data.DataLoader
+    iterator_train : class, default=torch.utils.data.DataLoader
         Batches; data in memory is sliced, with the same results.
     iterator_train__shuffle : bool, default=True
         New order in each epoch.
+    iterator_valid : class, default=torch.utils.data.DataLoader
+        Batches for validation and prediction.
     dataset, train_split, callbacks, predict_nonlinearity, warm_start, verbose, device, compile, \
 use_caching, torch_load_kwargs
         See :class:`SaliencyGuidedClassifier`.
@@ -48,10 +50,10 @@ mask_value, feature_groups, consistency, saliency_pass, random_state
 
     Attributes
     ----------
-    n_features_in_ : int
+    ``n_features_in_`` : int
         Columns; channels of images.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names, where X has string ones.
+        Column names, where X has string names.
     feature_importances_ : ndarray of shape ``X.shape[1:]``
         Mean absolute standardised gradient over training rows, normalised to sum to 1.
     feature_groups_ : ndarray of int, shape ``X.shape[1:]``
@@ -61,7 +63,8 @@ mask_value, feature_groups, consistency, saliency_pass, random_state
     module_ : torch.nn.Module
         The trained network.
     history_ : skorch.history.History
-        `train_loss` (total), `train_task_loss`, `train_consistency_loss`, `valid_loss` (task only).
+        Losses an epoch: `train_loss` (total), `train_task_loss`, `train_consistency_loss`, and
+        `valid_loss` (the task only).
 
     See Also
     --------

@@ -86,10 +86,7 @@ def _statistic(statistics, name, fill):
 
 
 def _sample_range(x):
-    if x.ndim == 4:
-        axes = (2, 3)
-    else:
-        axes = 1
+    axes = (2, 3) if x.ndim == 4 else 1
     return x.amin(axes, keepdim=True), x.amax(axes, keepdim=True)
 
 

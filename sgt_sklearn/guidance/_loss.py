@@ -9,7 +9,7 @@ from sgt_sklearn.attribution import (
     first_output,
     gradient_with_respect_to,
     logits_from,
-    output_scalar,
+    output_gradient,
     parent_modules,
 )
 from sgt_sklearn.guidance._divergence import make_divergence
@@ -90,7 +90,8 @@ def masked_input(forward, x, y, masking, *, generator=None, output=None, modules
         groups=masking.groups,
         generator=generator,
     )
-    return torch.where(hidden.reshape(clean.shape), values, clean)
+    # exact for weights of 0 and 1, and without the mispredicted branches of torch.where
+    return torch.lerp(clean, values, hidden.reshape(clean.shape).to(clean.dtype))
 
 
 def _logits(output, masking):
@@ -102,17 +103,19 @@ def _logits(output, masking):
 
 
 def _saliency(forward, x, y, masking, output, modules):
-    def scalars(out):
-        return output_scalar(
-            _logits(out, masking), y, kind=masking.output, likelihood=masking.likelihood
+    def gradient(out, data, retain_graph=False):
+        logits = _logits(out, masking)
+        start = output_gradient(logits, y, kind=masking.output, likelihood=masking.likelihood)
+        return gradient_with_respect_to(
+            logits, data, output_gradient=start, retain_graph=retain_graph
         )
 
     if output is not None:
-        return gradient_with_respect_to(scalars(output), x, retain_graph=True)
+        return gradient(output, x, retain_graph=True)
     modules = parent_modules(forward) if modules is None else modules
     with evaluation_mode(modules), torch.enable_grad():
         leaf = x.detach().requires_grad_(True)
-        return gradient_with_respect_to(scalars(forward(leaf)), leaf)
+        return gradient(forward(leaf), leaf)
 
 
 def saliency_guided_loss(

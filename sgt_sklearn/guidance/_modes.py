@@ -27,7 +27,7 @@ def frozen_running_statistics(modules):
         m
         for module in modules
         for m in module.modules()
-        if m.training and getattr(m, "track_running_stats", False)
+        if m.training and vars(m).get("track_running_stats")
     ]
     for module in tracking:
         module.track_running_stats = False
