@@ -17,8 +17,12 @@ PACKAGES = ("torch", "scikit-learn", "skorch", "numpy", "sgt-sklearn")
 def parser(description):
     """Argument parser with the options of every benchmark."""
     arguments = argparse.ArgumentParser(description=description)
-    arguments.add_argument("--quick", action="store_true", help="a short run, to see that it works")
-    arguments.add_argument("--write", action="store_true", help="write the table to README and docs")
+    arguments.add_argument(
+        "--quick", action="store_true", help="a short run, to see that it works"
+    )
+    arguments.add_argument(
+        "--write", action="store_true", help="write the table to README and docs"
+    )
     arguments.add_argument("--threads", type=int, default=1, help="torch threads (default: 1)")
     return arguments
 

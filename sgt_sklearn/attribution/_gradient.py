@@ -108,7 +108,7 @@ def gradient_with_respect_to(output, x, *, output_gradient=None, retain_graph=Fa
         "no_grad(), argmax or integer conversion on the way). Change the module, or set "
         "consistency_weight=0 to train without guidance."
     )
-    if not output.requires_grad:
+    if not (output.requires_grad and x.requires_grad):
         raise TypeError(message)
     if output_gradient is None:
         output_gradient = torch.ones_like(output)
@@ -118,6 +118,15 @@ def gradient_with_respect_to(output, x, *, output_gradient=None, retain_graph=Fa
     if gradient is None:
         raise TypeError(message)
     return gradient
+
+
+def check_floating_point(x):
+    """Raise TypeError for an input without a gradient."""
+    if not x.is_floating_point():
+        raise TypeError(
+            f"x must be a floating-point tensor to have a gradient, got {x.dtype}. "
+            "Convert it with x.float(), or attribute to the embedding of integer inputs."
+        )
 
 
 def input_gradient(function, x):
@@ -146,11 +155,7 @@ def input_gradient(function, x):
     >>> input_gradient(lambda x: (x**3).sum(1), torch.tensor([[1.0, 2.0]]))
     tensor([[ 3., 12.]])
     """
-    if not x.is_floating_point():
-        raise TypeError(
-            f"x must be a floating-point tensor to have a gradient, got {x.dtype}. "
-            "Convert it with x.float(), or attribute to the embedding of integer inputs."
-        )
+    check_floating_point(x)
     with torch.enable_grad():
         leaf = x.detach().requires_grad_(True)
         return gradient_with_respect_to(function(leaf), leaf)

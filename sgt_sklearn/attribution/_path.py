@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sgt_sklearn.attribution._gradient import input_gradient
+from sgt_sklearn.attribution._gradient import check_floating_point, input_gradient
 
 
 def path_gradient(function, x, *, baseline, n_steps=50):
@@ -34,6 +34,8 @@ def path_gradient(function, x, *, baseline, n_steps=50):
     >>> path_gradient(lambda x: (x**2).sum(1), torch.tensor([[3.0]]), baseline=torch.zeros(1))
     tensor([[3.0000]])
     """
+    check_floating_point(x)
+    x = x.detach()
     points, weights = np.polynomial.legendre.leggauss(n_steps)
     total = torch.zeros_like(x)
     # one point at a time: memory stays that of one batch, and on MLPs this is faster as well
@@ -73,4 +75,5 @@ def integrated_gradients(function, x, *, baseline, n_steps=50):
     >>> integrated_gradients(lambda x: (x**2).sum(1), x, baseline=torch.zeros(2))
     tensor([[9.0000, 1.0000]])
     """
-    return (x - baseline) * path_gradient(function, x, baseline=baseline, n_steps=n_steps)
+    gradient = path_gradient(function, x, baseline=baseline, n_steps=n_steps)
+    return (x.detach() - baseline) * gradient

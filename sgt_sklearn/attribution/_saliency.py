@@ -2,7 +2,7 @@
 
 import torch
 
-from sgt_sklearn.attribution._gradient import input_gradient
+from sgt_sklearn.attribution._gradient import check_floating_point, input_gradient
 
 
 def saliency(function, x):
@@ -95,6 +95,8 @@ def smooth_grad(function, x, *, noise_scale, n_samples=25, generator=None):
     >>> smooth_grad(lambda x: -3 * x[:, 0], torch.ones(1, 2), noise_scale=0.1)
     tensor([[-3., 0.]])
     """
+    check_floating_point(x)
+    x = x.detach()
     total = torch.zeros_like(x)
     for _ in range(n_samples):
         noise = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)

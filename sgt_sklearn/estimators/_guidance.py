@@ -21,7 +21,13 @@ from sgt_sklearn.estimators._parameters import (
     scheduled_fraction,
     unwrap,
 )
-from sgt_sklearn.guidance import Masking, masked_input, passes_agree, saliency_guided_loss
+from sgt_sklearn.guidance import (
+    Masking,
+    make_divergence,
+    masked_input,
+    passes_agree,
+    saliency_guided_loss,
+)
 
 
 class Guidance:
@@ -114,7 +120,7 @@ class Guidance:
                 self._masking,
                 generator=self.generator,
                 output=self.output if self.shared else None,
-                modules=self._modules,
+                modules=self._moded,
             )
         task, consistency = saliency_guided_loss(
             self.forward,
@@ -126,8 +132,8 @@ class Guidance:
             generator=self.generator,
             output=self.output,
             masked_x=self.masked_x,
-            modules=self._modules,
-            reduction=getattr(self._criterion, "reduction", "mean"),
+            modules=self._moded,
+            reduction=self._reduction,
             fork_generators=self._stochastic,
         )
         if self.losses is None:
@@ -174,6 +180,10 @@ class Guidance:
             self._divergence = DIVERGENCE_OF[likelihood]
         if likelihood is None:
             likelihood = _LIKELIHOOD_OF.get(self._divergence, "gaussian")
+        self._reduction = getattr(self._criterion, "reduction", "mean")
+        self._divergence = make_divergence(
+            self._divergence, reduction="sum" if self._reduction == "sum" else "mean"
+        )
         self._base_masking = self._make_masking(x, likelihood, probabilities)
         self._set_fraction()
         self._choose_pass(x, forward)
@@ -217,6 +227,8 @@ class Guidance:
     def _choose_pass(self, x, forward):
         requested = self._net.saliency_pass
         agree, self._stochastic = passes_agree(forward, self._modules, x)
+        # modules whose modes the extra passes must set; where modes agree, there are none
+        self._moded = () if agree else self._modules
         compiled = any(hasattr(m, "_orig_mod") for m in self._modules)
         if self._settings["mask_order"] == "random":
             self.shared = False

@@ -4,7 +4,9 @@ from functools import partial
 
 from torch import nn
 
-from sgt_sklearn.modules._layers import check_dropout, make_activation, make_normalization
+from sgt_sklearn.modules._layers import check_layers, make_activation
+
+_NORMALIZATIONS = {"batch": nn.BatchNorm2d, "group": partial(nn.GroupNorm, 1)}
 
 
 class CNN(nn.Sequential):
@@ -59,19 +61,20 @@ class CNN(nn.Sequential):
     ):
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, got {kernel_size!r}.")
+        check_layers(activation, normalization, dropout, normalizations=_NORMALIZATIONS)
         layers = []
         size = n_channels
-        normalizations = {"batch": nn.BatchNorm2d, "group": partial(nn.GroupNorm, 1)}
         for width_out in channels:
             layers.append(nn.Conv2d(size, width_out, kernel_size, padding=kernel_size // 2))
-            layers += make_normalization(normalization, width_out, choices=normalizations)
+            if normalization is not None:
+                layers.append(_NORMALIZATIONS[normalization](width_out))
             layers += [make_activation(activation), nn.MaxPool2d(2, ceil_mode=True)]
             size, height, width = width_out, -(-height // 2), -(-width // 2)
         layers.append(nn.Flatten())
         size = size * height * width
         for width_out in hidden:
             layers += [nn.Linear(size, width_out), make_activation(activation)]
-            if check_dropout(dropout):
+            if dropout > 0:
                 layers.append(nn.Dropout(dropout))
             size = width_out
         layers.append(nn.Linear(size, n_outputs))

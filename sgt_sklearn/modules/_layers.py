@@ -11,31 +11,22 @@ ACTIVATIONS = {
 }
 
 
-def make_activation(activation):
-    """Build the activation layer of a name or class."""
-    if isinstance(activation, str):
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation must be one of {sorted(ACTIVATIONS)} or a module class, "
-                f"got {activation!r}."
-            )
-        activation = ACTIVATIONS[activation]
-    return activation()
-
-
-def make_normalization(normalization, size, *, choices):
-    """Build the normalisation layer of a name, as a list of no or one layer."""
-    if normalization is None:
-        return []
-    if normalization not in choices:
+def check_layers(activation, normalization, dropout, *, normalizations):
+    """Refuse names and probabilities that no layer could be built from."""
+    if isinstance(activation, str) and activation not in ACTIVATIONS:
         raise ValueError(
-            f"normalization must be None or one of {sorted(choices)}, got {normalization!r}."
+            f"activation must be one of {sorted(ACTIVATIONS)} or a module class, "
+            f"got {activation!r}."
         )
-    return [choices[normalization](size)]
-
-
-def check_dropout(dropout):
-    """Refuse a dropout probability outside [0, 1)."""
+    if normalization is not None and normalization not in normalizations:
+        raise ValueError(
+            f"normalization must be None or one of {sorted(normalizations)}, "
+            f"got {normalization!r}."
+        )
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be in [0, 1), got {dropout!r}.")
-    return dropout
+
+
+def make_activation(activation):
+    """Build the activation layer of a name or class."""
+    return ACTIVATIONS[activation]() if isinstance(activation, str) else activation()

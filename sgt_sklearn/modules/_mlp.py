@@ -2,7 +2,9 @@
 
 from torch import nn
 
-from sgt_sklearn.modules._layers import check_dropout, make_activation, make_normalization
+from sgt_sklearn.modules._layers import check_layers, make_activation
+
+_NORMALIZATIONS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
 class MLP(nn.Sequential):
@@ -14,7 +16,7 @@ class MLP(nn.Sequential):
         Number of input columns; inputs have shape (n_samples, n_features).
     n_outputs : int
         Number of outputs: logits of the classes, or regression targets.
-    hidden : tuple of int, default=(64,)
+    hidden : tuple of int, default=(32,)
         Sizes of the hidden layers; ``()`` is a linear model.
     activation : {"relu", "gelu", "silu", "softplus", "tanh"} or module class, default="relu"
         Activation of the hidden layers.
@@ -40,19 +42,20 @@ class MLP(nn.Sequential):
         self,
         n_features,
         n_outputs,
-        hidden=(64,),
+        hidden=(32,),
         activation="relu",
         normalization=None,
         dropout=0.0,
     ):
+        check_layers(activation, normalization, dropout, normalizations=_NORMALIZATIONS)
         layers = []
         size = n_features
-        normalizations = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
         for width in hidden:
             layers.append(nn.Linear(size, width))
-            layers += make_normalization(normalization, width, choices=normalizations)
+            if normalization is not None:
+                layers.append(_NORMALIZATIONS[normalization](width))
             layers.append(make_activation(activation))
-            if check_dropout(dropout):
+            if dropout > 0:
                 layers.append(nn.Dropout(dropout))
             size = width
         layers.append(nn.Linear(size, n_outputs))

@@ -1,0 +1,522 @@
+"""Without guidance the estimators are bitwise the plain skorch nets, batches included."""
+
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from skorch.callbacks import EpochScoring, GradientNormClipping, LRScheduler
+from skorch.dataset import Dataset, ValidSplit
+from torch import nn
+from torch.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+)
+
+from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedMixin, SaliencyGuidedRegressor
+from sgt_sklearn.estimators._batches import MemoryBatches, memory_batches
+from sgt_sklearn.modules import CNN, MLP
+
+RNG = np.random.default_rng(0)
+N_ROWS = 50  # not a multiple of any batch size used here
+TABLE = RNG.standard_normal((N_ROWS, 4)).astype(np.float32)
+IMAGES = RNG.standard_normal((N_ROWS, 2, 6, 6)).astype(np.float32)
+LABELS = RNG.integers(0, 3, N_ROWS)
+TARGETS = RNG.standard_normal((N_ROWS, 2)).astype(np.float32)
+
+
+class GuidedNet(SaliencyGuidedMixin, NeuralNet):
+    pass
+
+
+class GuidedBinary(SaliencyGuidedMixin, NeuralNetBinaryClassifier):
+    pass
+
+
+NORMALIZED = {"module__normalization": "batch", "module__dropout": 0.2}
+TABLE_MLP = {"module__n_features": 4, "module__hidden": (6,)} | NORMALIZED
+IMAGE_CNN = {
+    "module__n_channels": 2,
+    "module__height": 6,
+    "module__width": 6,
+    "module__channels": (3,),
+    "module__hidden": (5,),
+} | NORMALIZED
+TASKS = {
+    "classifier": (
+        (SaliencyGuidedClassifier, NeuralNetClassifier),
+        (TABLE, LABELS),
+        {"module": MLP, "criterion": nn.CrossEntropyLoss, "module__n_outputs": 3} | TABLE_MLP,
+    ),
+    "image classifier": (
+        (SaliencyGuidedClassifier, NeuralNetClassifier),
+        (IMAGES, LABELS),
+        {"module": CNN, "criterion": nn.CrossEntropyLoss, "module__n_outputs": 3} | IMAGE_CNN,
+    ),
+    "regressor": (
+        (SaliencyGuidedRegressor, NeuralNetRegressor),
+        (TABLE, TARGETS),
+        {"module": MLP, "criterion": nn.MSELoss, "module__n_outputs": 2} | TABLE_MLP,
+    ),
+    "mixin": (
+        (GuidedNet, NeuralNet),
+        (TABLE, TARGETS),
+        {"module": MLP, "criterion": nn.MSELoss, "module__n_outputs": 2} | TABLE_MLP,
+    ),
+    "binary mixin": (
+        (GuidedBinary, NeuralNetBinaryClassifier),
+        (TABLE, (LABELS > 0).astype(np.float32)),
+        {"module": MLP, "criterion": nn.BCEWithLogitsLoss, "module__n_outputs": 1} | TABLE_MLP,
+    ),
+}
+
+
+def options():
+    """Build fresh arguments: callbacks and modules keep state."""
+    return {
+        "shuffled": {},
+        "in order": {"iterator_train__shuffle": False},
+        "drop_last": {"iterator_train__drop_last": True},
+        "no full batch": {"iterator_train__drop_last": True, "batch_size": 64},
+        "one batch": {"batch_size": -1},
+        "stratified split": {"train_split": ValidSplit(3, stratified=True)},
+        "random split": {"train_split": ValidSplit(0.3)},
+        "other valid batches": {"train_split": ValidSplit(3), "iterator_valid__batch_size": 5},
+        "sampler": {
+            "iterator_train__shuffle": False,
+            "iterator_train__sampler": WeightedRandomSampler(torch.ones(N_ROWS), 40),
+        },
+        "generator": {"iterator_train__generator": torch.Generator().manual_seed(3)},
+        "pin_memory": {"iterator_train__pin_memory": False},
+        "momentum": {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9},
+        "lbfgs": {"optimizer": torch.optim.LBFGS, "optimizer__max_iter": 3, "lr": 0.1},
+        "callbacks": {
+            "callbacks": [
+                LRScheduler("StepLR", step_size=1, gamma=0.5),
+                GradientNormClipping(0.1),
+                EpochScoring(lambda net, X, y=None: 1.0, name="scored", on_train=True),
+            ]
+        },
+        "no callbacks": {"callbacks": "disable"},
+    }
+
+
+def both(task, device, changes=dict):
+    """Return the estimator without guidance, the plain net built in the same way, and data."""
+    (guided, plain), data, params = TASKS[task]
+    common = params | {
+        "optimizer": torch.optim.Adam,
+        "lr": 0.01,
+        "max_epochs": 3,
+        "batch_size": 15,
+        "iterator_train__shuffle": True,
+        "train_split": None,
+        "verbose": 0,
+        "device": device,
+    }
+    return guided(**common | changes(), consistency_weight=0), plain(**common | changes()), data
+
+
+def generator_states():
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    return python, (numpy[1].tolist(), *numpy[2:]), torch.get_rng_state().tolist()
+
+
+def seed_generators():
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
+
+
+def outcome(net, use):
+    """Train a net from one seed; return everything that must be equal."""
+    seed_generators()
+    use(net)
+    after_fit = generator_states()
+    predictions = net.predict(TABLE if net.module_[0].weight.ndim == 2 else IMAGES)
+    keys = ("train_loss", "valid_loss", "valid_acc", "scored", "train_batch_count")
+    return {
+        "state": {k: v.cpu().numpy() for k, v in net.module_.state_dict().items()},
+        "history": [{k: epoch[k] for k in keys if k in epoch} for epoch in net.history],
+        "batch losses": [[b.get("train_loss") for b in e["batches"]] for e in net.history],
+        "predictions": predictions,
+        "generators after fit": after_fit,
+        "generators after predict": generator_states(),
+    }
+
+
+def assert_equal_outcomes(guided, plain, use):
+    one, other = outcome(guided, use), outcome(plain, use)
+    for name in one:
+        np.testing.assert_equal(one[name], other[name], err_msg=name)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", options())
+def test_fit_without_guidance_is_bitwise_the_plain_fit(task, name, device):
+    if name == "stratified split" and TASKS[task][1][1].dtype.kind == "f":
+        pytest.skip("continuous targets have no strata")
+    guided, plain, data = both(task, device, changes=lambda: options()[name])
+    assert_equal_outcomes(guided, plain, lambda net: net.fit(*data))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("going_on", ["fit again", "warm_start", "partial_fit", "initialize"])
+def test_going_on_without_guidance_is_bitwise_going_on_plainly(task, going_on, device):
+    guided, plain, data = both(task, device)
+    for net in (guided, plain):
+        net.set_params(warm_start=going_on == "warm_start")
+
+    def use(net):
+        if going_on == "initialize":
+            net.initialize()
+        else:
+            net.fit(*data)
+            net.predict(data[0])
+        (net.partial_fit if going_on in ("partial_fit", "initialize") else net.fit)(*data)
+
+    assert_equal_outcomes(guided, plain, use)
+
+
+def as_frame(table):
+    return pd.DataFrame(table, columns=list("abcd"))
+
+
+CONTAINERS = {
+    "float32 array": lambda X: X,
+    "Fortran order": np.asfortranarray,
+    "reversed view": lambda X: X[::-1],
+    "tensor": torch.from_numpy,
+    "read only": lambda X: np.frombuffer(X.tobytes(), np.float32).reshape(X.shape),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+@pytest.mark.parametrize("shuffle", [True, False], ids=["shuffled", "in order"])
+def test_every_container_gives_the_plain_fit(task, name, shuffle, device):
+    guided, plain, (X, y) = both(task, device, lambda: {"iterator_train__shuffle": shuffle})
+    data = CONTAINERS[name](X)
+    assert_equal_outcomes(guided, plain, lambda net: net.fit(data, y))
+
+
+@pytest.mark.parametrize("task", ["classifier", "regressor", "mixin"])
+def test_a_data_set_gives_the_plain_fit(task, device):
+    guided, plain, (X, y) = both(task, device)
+    dataset = TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
+    assert_equal_outcomes(guided, plain, lambda net: net.fit(dataset, None))
+
+
+def test_columns_of_a_frame_reach_a_module_that_takes_them_as_plainly(device):
+    class Columns(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 3)
+
+        def forward(self, a, b, c, d):
+            return self.linear(torch.cat([a, b, c, d], dim=1))
+
+    fits = []
+    for cls, params in [
+        (SaliencyGuidedClassifier, {"consistency_weight": 0}),
+        (NeuralNetClassifier, {}),
+    ]:
+        torch.manual_seed(0)
+        net = cls(
+            Columns,
+            criterion=nn.CrossEntropyLoss,
+            optimizer=torch.optim.SGD,
+            lr=0.1,
+            max_epochs=2,
+            batch_size=15,
+            train_split=None,
+            iterator_train__shuffle=True,
+            verbose=0,
+            device=device,
+            **params,
+        )
+        fits.append(net.fit(as_frame(TABLE), LABELS).predict_proba(as_frame(TABLE)))
+    np.testing.assert_array_equal(*fits)
+
+
+class MonteCarloDropout(nn.Sequential):
+    """Draws in evaluation mode too."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(4, 3))
+
+    def forward(self, x):
+        return super().forward(nn.functional.dropout(x, 0.2, training=True))
+
+
+class InPlace(nn.Sequential):
+    """Writes into its input."""
+
+    def __init__(self):
+        super().__init__(nn.ReLU(inplace=True), nn.Linear(4, 3))
+
+
+class OneBatchSize(nn.Linear):
+    """Takes full batches only, as recurrent networks that keep a state do."""
+
+    def __init__(self):
+        super().__init__(4, 3)
+
+    def forward(self, x):
+        if len(x) != 10:
+            raise RuntimeError("expected 10 rows")
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("module", [nn.Linear, MonteCarloDropout, InPlace, OneBatchSize])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("given", ["class", "instance"])
+def test_modules_that_only_training_knows_give_the_plain_fit(module, dtype, given, device):
+    arguments = {"in_features": 4, "out_features": 3} if module is nn.Linear else {}
+    outcomes = []
+    for cls, params in [
+        (SaliencyGuidedClassifier, {"consistency_weight": 0}),
+        (NeuralNetClassifier, {}),
+    ]:
+        seed_generators()
+        torch.set_default_dtype(torch.float64 if dtype is np.float64 else torch.float32)
+        try:
+            net = cls(
+                module(**arguments) if given == "instance" else module,
+                criterion=nn.CrossEntropyLoss,
+                optimizer=torch.optim.Adam,
+                lr=0.1,
+                max_epochs=2,
+                batch_size=10,
+                train_split=None,
+                iterator_train__shuffle=True,
+                verbose=0,
+                device=device,
+                **params,
+            )
+            if given == "class":
+                net.set_params(**{f"module__{key}": value for key, value in arguments.items()})
+            net.fit(TABLE.astype(dtype), LABELS)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        state = {name: v.cpu().numpy() for name, v in net.module_.state_dict().items()}
+        outcomes.append((state, generator_states(), net.history[:, "train_loss"]))
+    np.testing.assert_equal(*outcomes)
+
+
+@pytest.mark.parametrize("container", [np.copy, torch.tensor], ids=["array", "tensor"])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_module_that_works_in_place_does_not_change_the_users_data(container, shuffle, device):
+    X = container(TABLE)
+    net = GuidedNet(
+        InPlace,
+        criterion=nn.CrossEntropyLoss,
+        train_split=None,
+        verbose=0,
+        consistency_weight=0,
+        max_epochs=1,
+        iterator_train__shuffle=shuffle,
+        device=device,
+    )
+    net.fit(X, LABELS).predict(X)
+    np.testing.assert_array_equal(np.asarray(X), TABLE)
+
+
+# batches
+
+
+def batch_data():
+    """Name pairs of X and y, and whether slices of memory can stand in for collated rows."""
+    n = 11
+    table = RNG.standard_normal((n, 3))
+    whole = RNG.integers(0, 100, (n, 3))
+    y = RNG.integers(0, 3, n)
+    cases = {}
+    for kind in ("float16", "float32", "float64"):
+        cases[kind] = (table.astype(kind), y, True)
+    for kind in ("int8", "int16", "int32", "int64", "uint8", "bool"):
+        cases[kind] = (whole.astype(kind), y, True)
+    for kind in ("uint16", "uint32", "uint64", "complex64", "longdouble", ">f4", ">i8"):
+        cases[kind] = (whole.astype(kind), y, None)
+    for kind in ("float32", "float64", "int32", "int64", "uint8", "bool"):
+        cases[f"y {kind}"] = (table, (y > 0).astype(kind), None)
+    cases |= {
+        "float64 y": (table, table[:, 0], True),
+        "two outputs": (table, table[:, :2], True),
+        "no y": (table, None, True),
+        "one axis": (table[:, 0], y, True),
+        "images": (RNG.standard_normal((n, 2, 3, 4)), y, True),
+        "no columns": (table[:, :0], y, None),
+        "one row": (table[:1], y[:1], True),
+        "NaN": (np.where(table > 1, np.nan, table), y, True),
+        "Fortran order": (np.asfortranarray(table), y, True),
+        "transposed view": (np.ascontiguousarray(table.T).T, y, True),
+        "strided view": (np.repeat(table, 2, axis=0)[::2], np.repeat(y, 2)[::2], True),
+        "reversed view": (table[::-1], y[::-1], True),
+        "broadcast view": (np.broadcast_to(table[0], (n, 3)), y, True),
+        "tensor": (torch.from_numpy(table), torch.from_numpy(y), True),
+        "tensor view": (torch.from_numpy(table.T.copy()).T, torch.from_numpy(y), True),
+        "bfloat16 tensor": (torch.from_numpy(table).bfloat16(), torch.from_numpy(y), True),
+        "tuple of arrays": ((table, whole), y, None),
+        "mapping": ({"a": table, "b": whole}, y, None),
+        "frame": (pd.DataFrame(table, columns=list("abc")), pd.Series(y), None),
+        "series as y": (table, pd.Series(y, index=np.arange(n)[::-1]), None),
+        "sparse": (sparse.csr_matrix(table), y, None),
+        "masked array": (np.ma.masked_array(table, table > 1), y, None),
+        "record y": (table, {"a": y, "b": y}, None),
+    }
+    return cases
+
+
+def collected(batches):
+    torch.manual_seed(0)
+    epochs = [list(batches), list(batches)]
+    return epochs, torch.get_rng_state()
+
+
+def assert_same_batch(one, other):
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        one, other = list(one.values()), list(other.values())
+    if isinstance(one, torch.Tensor):
+        assert (one.dtype, one.stride()) == (other.dtype, other.stride())
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_same_batch(a, b)
+    else:
+        assert one == other
+
+
+def assert_batches_equal(dataset, kwargs, in_memory=None):
+    """Compare with the DataLoader where slices are offered; `in_memory`: where they must be."""
+    batches = memory_batches(dataset, DataLoader, kwargs, draw_base_seed=True)
+    assert in_memory is None or (batches is not None) == in_memory
+    if batches is None:
+        return
+    loader = DataLoader(dataset, **kwargs)
+    assert len(batches) == len(loader)
+    (one, state), (other, other_state) = collected(batches), collected(loader)
+    assert_same_batch(one, other)
+    assert torch.equal(state, other_state)
+
+
+SHUFFLES = [{"shuffle": shuffle, "drop_last": last} for shuffle in (0, 1) for last in (0, 1)]
+
+
+@pytest.mark.parametrize("name", batch_data())
+@pytest.mark.parametrize("batch_size", [1, 4, 20])
+def test_batches_from_memory_equal_those_of_the_data_loader(name, batch_size):
+    X, y, in_memory = batch_data()[name]
+    for kwargs in SHUFFLES:
+        kwargs = {key: bool(value) for key, value in kwargs.items()}
+        assert_batches_equal(Dataset(X, y), {"batch_size": batch_size} | kwargs, in_memory)
+
+
+@pytest.mark.parametrize(
+    "indices",
+    [[3, 1, 4], np.array([0, 0, 10]), range(2, 9), [-1, -2], [7], []],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["float32", "tensor", "no y", "frame", "mapping"])
+def test_batches_of_a_subset_equal_those_of_the_data_loader(indices, name):
+    X, y, _ = batch_data()[name]
+    subset = Subset(Dataset(X, y), indices)
+    for kwargs in [{"batch_size": 2}, {"batch_size": 2, "shuffle": len(indices) > 0}]:
+        assert_batches_equal(subset, kwargs)
+
+
+class Doubled(Dataset):
+    def transform(self, X, y):
+        return 2 * X, y
+
+
+class Reversed(Subset):
+    def __getitem__(self, index):
+        return super().__getitem__(len(self) - 1 - index)
+
+    def __getitems__(self, indices):
+        return [self[index] for index in indices]
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        Doubled(TABLE, LABELS),
+        Reversed(Dataset(TABLE, LABELS), [1, 2, 3]),
+        Subset(Doubled(TABLE, LABELS), [1, 2, 3]),
+        Subset(Subset(Dataset(TABLE, LABELS), [1, 2, 3]), [2, 0]),
+        Dataset(TABLE, LABELS, length=7),
+        TensorDataset(torch.from_numpy(TABLE), torch.from_numpy(LABELS)),
+        ConcatDataset([Dataset(TABLE, LABELS)] * 2),
+    ],
+    ids=lambda dataset: type(dataset).__name__,
+)
+def test_data_sets_of_other_kinds_go_through_the_data_loader_or_equal_it(dataset):
+    assert_batches_equal(dataset, {"batch_size": 4})
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"num_workers": 1},
+        {"sampler": [3, 2, 1]},
+        {"batch_sampler": [[0, 1], [2]]},
+        {"collate_fn": lambda rows: rows},
+        {"pin_memory": True},
+        {"generator": torch.Generator()},
+        {"worker_init_fn": print},
+        {"batch_size": None},
+        {"batch_size": 0},
+        {"batch_size": 2.0},
+    ],
+    ids=lambda kwargs: next(iter(kwargs)),
+)
+def test_options_that_slices_cannot_honour_go_through_the_data_loader(kwargs):
+    kwargs = {"batch_size": 4} | kwargs
+    dataset = Dataset(TABLE, LABELS)
+    assert memory_batches(dataset, DataLoader, kwargs, draw_base_seed=True) is None
+
+
+def test_another_iterator_class_is_used_as_it_is(device):
+    class Loader(DataLoader):
+        n_started = 0
+
+        def __iter__(self):
+            Loader.n_started += 1
+            return super().__iter__()
+
+    guided, plain, data = both("classifier", device, changes=lambda: {"iterator_train": Loader})
+    assert_equal_outcomes(guided, plain, lambda net: net.fit(*data))
+    assert Loader.n_started == 2 * 3
+
+
+def test_an_epoch_that_is_left_early_draws_as_the_data_loader_does():
+    dataset, kwargs = Dataset(TABLE, LABELS), {"batch_size": 4, "shuffle": True}
+    firsts = []
+    for batches in (
+        memory_batches(dataset, DataLoader, kwargs, draw_base_seed=True),
+        DataLoader(dataset, **kwargs),
+    ):
+        torch.manual_seed(0)
+        firsts.append([next(iter(batches)) for _ in range(3)])
+    assert_same_batch(*firsts)
+
+
+def test_batches_without_base_seed_leave_the_global_generator_alone():
+    before = torch.get_rng_state()
+    batches = memory_batches(
+        Dataset(TABLE, LABELS), DataLoader, {"batch_size": 4}, draw_base_seed=False
+    )
+    assert isinstance(batches, MemoryBatches)
+    assert len(list(batches)) == 13
+    assert torch.equal(before, torch.get_rng_state())
