@@ -93,23 +93,27 @@ def explicit_fit(cls, shape, **params):
     return run
 
 
-def hand_written_fit(shape):
-    """The loop that one writes without a library, on data that is standardised once."""
+def hand_written_fit(shape, *, guided=False, dropout=0.0):
+    """The loop that one writes without a library, with the pure function if guided."""
     X, y = shape.data()
+    axes = (0,) if X.ndim == 2 else (0, 2, 3)
+    X = (X - X.mean(axes, keepdims=True)) / X.std(axes, keepdims=True)
+    inputs, targets = torch.from_numpy(X), torch.from_numpy(y)
+    guide = _guided_loss(inputs, "separate" if dropout else "shared") if guided else None
 
     def run():
         torch.manual_seed(0)
-        net = shape.module()()
-        optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
-        inputs = torch.from_numpy((X - X.mean(0)) / X.std(0))
-        targets = torch.from_numpy(y)
+        net = shape.module(dropout=dropout)()
+        parameters = list(net.parameters())
+        optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE)
         losses = []
         for _ in range(shape.epochs):
             total = 0.0
             for rows in torch.randperm(len(inputs)).split(shape.batch_size):
-                loss = F.cross_entropy(net(inputs[rows]), targets[rows])
+                x, target = inputs[rows], targets[rows]
+                loss = guide(net, x, target) if guided else F.cross_entropy(net(x), target)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward(inputs=parameters)
                 optimizer.step()
                 total += loss.detach() * len(rows)
             losses.append(total.item() / len(inputs))
@@ -117,45 +121,30 @@ def hand_written_fit(shape):
     return run
 
 
-def bare_steps(shape, *, guided, saliency_pass="shared", dropout=0.0):
-    """Steps of the pure function, or of torch alone, on batches drawn before."""
-    X, y = (torch.from_numpy(array) for array in shape.data())
-    batches = list(zip(X.split(shape.batch_size), y.split(shape.batch_size), strict=True))
-    axes = (0,) if X.ndim == 2 else (0, 2, 3)
+def _guided_loss(inputs, saliency_pass):
+    axes = (0,) if inputs.ndim == 2 else (0, 2, 3)
     masking = Masking(
-        fill="feature_uniform" if X.ndim == 2 else "sample_uniform",
-        scale=X.std(axes),
-        minimum=X.amin(axes),
-        maximum=X.amax(axes),
+        fill="feature_uniform" if inputs.ndim == 2 else "sample_uniform",
+        scale=inputs.std(axes),
+        minimum=inputs.amin(axes),
+        maximum=inputs.amax(axes),
     )
+    generator = torch.Generator().manual_seed(0)
 
-    def run():
-        torch.manual_seed(0)
-        generator = torch.Generator().manual_seed(0)
-        net = shape.module(dropout=dropout)()
-        parameters = list(net.parameters())
-        optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE)
-        for _ in range(shape.epochs):
-            for x, target in batches:
-                if guided:
-                    task, consistency = saliency_guided_loss(
-                        net,
-                        x,
-                        target,
-                        loss=F.cross_entropy,
-                        divergence="categorical_kl",
-                        masking=masking,
-                        generator=generator,
-                        saliency_pass=saliency_pass,
-                    )
-                    loss = task + consistency
-                else:
-                    loss = F.cross_entropy(net(x), target)
-                optimizer.zero_grad()
-                loss.backward(inputs=parameters)
-                optimizer.step()
+    def guided_loss(net, x, target):
+        task, consistency = saliency_guided_loss(
+            net,
+            x,
+            target,
+            loss=F.cross_entropy,
+            divergence="categorical_kl",
+            masking=masking,
+            generator=generator,
+            saliency_pass=saliency_pass,
+        )
+        return task + consistency
 
-    return run
+    return guided_loss
 
 
 def guided_fits(shape, bound, **params):
@@ -168,14 +157,14 @@ def guided_fits(shape, bound, **params):
     return "guided fit / plain fit", shape.name + note, bound, runs
 
 
-def guided_steps(shape, bound, *, saliency_pass="shared", dropout=0.0):
-    """Case: steps of the pure function over plain torch steps."""
+def guided_loops(shape, bound, dropout=0.0):
+    """Case: the pure function in a hand-written loop over the same loop without it."""
     note = ", dropout .1 (separate pass)" if dropout else ""
     runs = (
-        bare_steps(shape, guided=True, saliency_pass=saliency_pass, dropout=dropout),
-        bare_steps(shape, guided=False, dropout=dropout),
+        hand_written_fit(shape, guided=True, dropout=dropout),
+        hand_written_fit(shape, dropout=dropout),
     )
-    return "guided step / plain step, torch alone", shape.name + note, bound, runs
+    return "guided / plain, hand-written loop", shape.name + note, bound, runs
 
 
 def switched_off(shape, note="", **params):
@@ -190,7 +179,6 @@ def switched_off(shape, note="", **params):
 
 def cases():
     """List (what, where, bound or None, (numerator, denominator))."""
-    separate = {"saliency_pass": "separate", "dropout": 0.1}
     fewer = Shape("MLP, 20,000 x 30, batch 256", 20_000, (30,), 2, 256, 4)
     smaller = Shape("MLP, 569 x 30, batch 32", 569, (30,), 2, 32, 30)
     # num_workers=0 is the default; naming it makes our estimator take skorch's DataLoader path
@@ -203,15 +191,16 @@ def cases():
         guided_fits(TABLE, None, module__dropout=0.1),
         guided_fits(SMALL_TABLE, None, module__dropout=0.1),
         guided_fits(IMAGES, None, module__dropout=0.1),
-        guided_steps(TABLE, 2.45),
-        guided_steps(SMALL_TABLE, 2.45),
-        guided_steps(IMAGES, 2.8),
-        guided_steps(LARGE_BATCHES, 2.8),
-        guided_steps(TABLE, None, **separate),
-        guided_steps(IMAGES, None, **separate),
+        guided_loops(TABLE, 2.45),
+        guided_loops(SMALL_TABLE, 2.45),
+        guided_loops(IMAGES, 2.8),
+        guided_loops(LARGE_BATCHES, 2.8),
+        guided_loops(TABLE, None, dropout=0.1),
+        guided_loops(IMAGES, None, dropout=0.1),
         switched_off(fewer),
         switched_off(fewer, **loader),
         switched_off(smaller, **loader),
+        switched_off(IMAGES),
         switched_off(IMAGES, **loader),
         (
             "plain fit / hand-written loop",

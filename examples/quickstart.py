@@ -160,11 +160,12 @@ def breast_cancer_rows(random_state):
     """Plain and guided classifier in a pipeline, guided by a grid search."""
     X, y = load_breast_cancer(return_X_y=True)
     X, X_test, y, y_test = train_test_split(X, y, stratify=y, random_state=random_state)
-    pipeline = make_pipeline(
-        StandardScaler(), SaliencyGuidedClassifier(random_state=random_state)
-    ).set_params(saliencyguidedclassifier__device="cpu")
+    plain = make_pipeline(
+        StandardScaler(),
+        SaliencyGuidedClassifier(consistency_weight=0, random_state=random_state),
+    )
     search = GridSearchCV(
-        pipeline,
+        plain,
         {
             "saliencyguidedclassifier__mask_fraction": [0.3, 0.5, 0.7],
             "saliencyguidedclassifier__consistency_weight": [1.0, 3.0],
@@ -177,7 +178,6 @@ def breast_cancer_rows(random_state):
         cv=3,
         n_jobs=2,
     )
-    plain = pipeline.set_params(saliencyguidedclassifier__consistency_weight=0)
     models = {"plain": plain, "guided (search)": search}
     rows = []
     for name, model in tqdm(models.items(), desc="breast cancer", unit="model"):

@@ -20,7 +20,7 @@ from sgt_sklearn.modules import CNN, MLP, StandardizedInput
 NAMED_MODULES = {"mlp": (2, MLP), "cnn": (4, CNN)}
 _AUTO_MODULES = {2: "mlp", 4: "cnn"}
 _SKORCH_STATE = ("history_", "initialized_", "virtual_params_")
-_IMPORTANCE_ROWS = {2: 2048}
+_IMPORTANCE_ROWS = {2: 2048}  # axes of X: rows; any other X has few, dear ones
 
 
 class SaliencyGuidedEstimator(SaliencyGuidedMixin):
@@ -311,7 +311,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         self._importances_ = None
         if not isinstance(X, (np.ndarray, torch.Tensor)) or self._statistics_ is None:
             return
-        limit = _IMPORTANCE_ROWS.get(X.ndim, 256)
+        limit = _IMPORTANCE_ROWS.get(X.ndim, 64)
         rows = np.linspace(0, len(X) - 1, min(len(X), limit)).astype(int)
         try:
             values = self.attribute(X[rows], output="margin", standardized=True)
@@ -326,7 +326,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         """Mean over training rows of ``abs(g) * sd``, normalised to sum to 1.
 
         g is the gradient of the predicted class's margin (regression: of the standardised output)
-        and sd the feature's standard deviation, over at most 2,048 training rows (256 for series
+        and sd the feature's standard deviation, over at most 2,048 training rows (64 for series
         and images) spread evenly; shape ``X.shape[1:]``.
         """
         self.check_is_fitted()

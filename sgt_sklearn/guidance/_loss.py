@@ -79,7 +79,7 @@ def masked_input(forward, x, y, masking, *, generator=None, output=None, modules
         generator=generator,
         like=clean,
     )
-    hidden = lowest_groups(scores, k)
+    hidden = lowest_groups(scores, k, generator=generator)
     if masking.groups is not None:
         hidden = hidden[:, masking.groups.flatten()]
     values = fill_values(

@@ -21,7 +21,7 @@ class CNN(nn.Sequential):
     channels : tuple of int, default=(16, 32)
         Output channels of the convolution blocks. Each block halves height and width (rounded up)
         by max pooling.
-    kernel_size : int, default=3
+    kernel_size : int, default=5
         Odd size of the kernels; padding keeps the image size.
     hidden : tuple of int, default=(64,)
         Sizes of the hidden layers between the last block and the output.
@@ -53,7 +53,7 @@ class CNN(nn.Sequential):
         width,
         n_outputs,
         channels=(16, 32),
-        kernel_size=3,
+        kernel_size=5,
         hidden=(64,),
         activation="relu",
         normalization=None,

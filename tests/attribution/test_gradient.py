@@ -76,6 +76,13 @@ def test_the_graph_is_kept_where_told(retain):
             gradient_with_respect_to(scalars, x)
 
 
+def test_values_of_a_row_are_weighted_as_told():
+    x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(5, 3, dtype=torch.float64)
+    gradient = gradient_with_respect_to(x**2, x, output_gradient=weights)
+    torch.testing.assert_close(gradient, 2 * x.detach() * weights)
+
+
 # modes
 
 

@@ -7,6 +7,7 @@ from sgt_sklearn.attribution import (
     SALIENCY_OUTPUTS,
     first_output,
     logits_from,
+    output_gradient,
     output_scalar,
 )
 
@@ -113,6 +114,52 @@ def test_unknown_kind(likelihood):
 def test_unknown_likelihood(kind):
     with pytest.raises(ValueError, match=r"likelihood must be one of .*, got 'poisson'"):
         output_scalar(logits(7, 4), None, kind=kind, likelihood="poisson")
+
+
+# gradient in closed form
+
+
+def make_targets(likelihood, soft, shape):
+    if likelihood == "categorical" and soft:
+        return torch.rand(shape, dtype=torch.float64).softmax(1)
+    if likelihood == "categorical":
+        return torch.randint(shape[1], (shape[0], *shape[2:]))
+    return torch.randint(2, shape).to(torch.float64 if soft else torch.int64)
+
+
+@pytest.mark.parametrize("kind", SALIENCY_OUTPUTS)
+@pytest.mark.parametrize(
+    ("likelihood", "shape"),
+    [
+        (likelihood, shape)
+        for likelihood in LIKELIHOODS
+        for shape in [(7,), (7, 1), (7, 4), (7, 4, 5)]
+        if likelihood != "categorical" or len(shape) > 1
+    ],
+)
+@pytest.mark.parametrize("soft", [False, True])
+def test_output_gradient_is_that_of_the_scalar(kind, likelihood, shape, soft):
+    z, y = logits(*shape).requires_grad_(True), make_targets(likelihood, soft, shape)
+    values = output_scalar(z, y, kind=kind, likelihood=likelihood)
+    (expected,) = torch.autograd.grad(values.sum(), z)
+    gradient = output_gradient(z, y, kind=kind, likelihood=likelihood)
+    assert not gradient.requires_grad
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_output_gradient_of_soft_labels_that_do_not_sum_to_one():
+    z, y = logits(7, 4).requires_grad_(True), torch.rand(7, 4, dtype=torch.float64)
+    for kind in SALIENCY_OUTPUTS:
+        values = output_scalar(z, y, kind=kind, likelihood="categorical")
+        (expected,) = torch.autograd.grad(values.sum(), z)
+        gradient = output_gradient(z, y, kind=kind, likelihood="categorical")
+        torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize(("kind", "likelihood"), [("odds", "categorical"), ("logit", "poisson")])
+def test_output_gradient_of_unknown_names(kind, likelihood):
+    with pytest.raises(ValueError, match=r"must be one of .*, got '(odds|poisson)'"):
+        output_gradient(logits(7, 4), None, kind=kind, likelihood=likelihood)
 
 
 # outputs

@@ -16,6 +16,12 @@ from sgt_sklearn import (
 )
 from sgt_sklearn._random import mask_seed
 from sgt_sklearn.modules import MLP
+from tests.estimators.recorders import (
+    CountingFill,
+    InputRecorder,
+    PassCounter,
+    RecordingDropout,
+)
 from tests.guidance import slow_loop
 from tests.guidance.fidelity_cases import (
     BATCHES,
@@ -238,24 +244,6 @@ def test_shared_and_separate_passes_train_the_same_parameters(kind, order, devic
         assert_same_state(states[0], state, atol=0 if device == "cpu" else 1e-12)
 
 
-class PassCounter(nn.Module):
-    """Wraps a net and notes the mode of each forward pass, and whether batch norm tracks."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.net = net
-        self.passes = []
-
-    def forward(self, x):
-        tracking = [m.track_running_stats for m in self.net.modules() if is_batch_norm(m)]
-        self.passes.append((self.training, all(tracking)))
-        return self.net(x)
-
-
-def is_batch_norm(module):
-    return isinstance(module, nn.modules.batchnorm._BatchNorm)
-
-
 PROBE = [(True, True), (False, True)]
 SHARED = [(True, True), (True, True)]
 SEPARATE = [(True, True), (False, True), (True, True)]
@@ -321,21 +309,6 @@ def test_running_statistics_of_instance_norm_move_by_the_clean_batches_only(devi
     torch.testing.assert_close(*states)
 
 
-class RecordingDropout(nn.Module):
-    """Dropout that keeps each of its inputs and masks."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = []
-
-    def forward(self, x):
-        if not self.training:
-            return x
-        keep = torch.rand_like(x) < 0.5
-        self.calls.append((x.detach().cpu().numpy().copy(), keep.cpu().numpy()))
-        return x * keep * 2
-
-
 def recorded_dropout(X, y, device, **options):
     recorder = RecordingDropout()
     net = nn.Sequential(recorder, nn.Linear(6, 3)).double()
@@ -393,38 +366,6 @@ def test_a_seeded_fit_leaves_the_global_generators_alone(task, device):
 
 
 # schedules and optimizers that evaluate a step several times
-
-
-class CountingFill:
-    """Constant fill that counts its calls, one for each masked batch."""
-
-    def __init__(self):
-        self.batches = []
-
-    def __call__(self, x, generator):
-        uniform = torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=generator)
-        self.batches.append(uniform.cpu())
-        return 100 + uniform
-
-    def __deepcopy__(self, memo):
-        return self
-
-
-class InputRecorder(nn.Module):
-    """Wraps a net and keeps its inputs, training mode only."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.net = net
-        self.inputs = []
-
-    def forward(self, x):
-        if self.training:
-            self.inputs.append(x.detach().cpu().clone())
-        return self.net(x)
-
-    def masked_inputs(self, value=99):
-        return [x for x in self.inputs if (x > value).any()]
 
 
 @pytest.mark.parametrize("order", ["absolute", "sampled", "random"])
@@ -497,3 +438,13 @@ def test_divergence_of_a_user_is_called_with_both_outputs(device):
     net, (X, y) = make_net("table"), make_data("table")
     estimator = make_estimator(net, "classes", device, consistency=absolute_difference).fit(X, y)
     assert all(math.isfinite(v) and v > 0 for v in estimator.history[:, "train_consistency_loss"])
+
+
+@pytest.mark.parametrize("kind", ["table", "series", "image"])
+def test_standardized_attributions_are_in_population_standard_deviations(kind, device):
+    net, (X, y) = make_net(kind), make_data(kind)
+    estimator = make_estimator(net, "classes", device, mask_schedule="constant").fit(X, y)
+    statistics = slow_loop.feature_statistics(torch.from_numpy(X))
+    scale = np.array([s.sd for s in statistics.values()]).reshape(X.shape[1:])
+    expected = estimator.attribute(X) * scale
+    np.testing.assert_allclose(estimator.attribute(X, standardized=True), expected, atol=1e-12)

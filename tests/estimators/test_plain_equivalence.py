@@ -387,7 +387,9 @@ def assert_same_batch(one, other):
         assert one.keys() == other.keys()
         one, other = list(one.values()), list(other.values())
     if isinstance(one, torch.Tensor):
-        assert (one.dtype, one.stride()) == (other.dtype, other.stride())
+        assert one.dtype == other.dtype
+        # sums over another memory layout round differently
+        assert one.is_contiguous() == other.is_contiguous()
         torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
     elif isinstance(one, (list, tuple)):
         assert len(one) == len(other)

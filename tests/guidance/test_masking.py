@@ -188,6 +188,35 @@ def test_kept_cells_are_the_input_and_the_masked_batch_has_no_graph(order, fill,
     assert x.grad is None
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -6e4])
+def test_replacements_of_any_value_leave_the_kept_cells_alone(value, dtype, device):
+    x = torch.full((4, 6), 5e4, device=device).to(dtype)
+    w = torch.arange(6.0, device=device).to(dtype)
+
+    def fill(x, generator):
+        return torch.full_like(x, value)
+
+    masking = Masking(fill=fill, likelihood="gaussian")
+    masked = masked_input(lambda x: x * w, x, None, masking)
+    kept = masked == x
+    assert (kept.sum(1) == 3).all()
+    torch.testing.assert_close(masked[~kept], fill(x[~kept], None), equal_nan=True)
+
+
+@pytest.mark.parametrize("missing", [torch.nan, torch.inf])
+def test_cells_of_any_value_are_replaced(missing, device):
+    x = torch.ones(4, 6, device=device)
+    x[:, :2] = missing
+    w = torch.arange(6.0, device=device)
+
+    def forward(x):
+        return torch.where(x.isfinite(), x, 0.0) * w
+
+    hidden = hidden_cells(forward, x, None, make_masking(order="signed", likelihood="gaussian"))
+    assert (hidden == torch.tensor([True] * 3 + [False] * 3, device=device)).all()
+
+
 @pytest.mark.parametrize("shared", [False, True], ids=["separate", "shared"])
 def test_gradients_of_parameters_are_neither_made_nor_touched(shared, device):
     net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)).to(device)
@@ -238,14 +267,15 @@ def test_every_draw_is_from_the_given_generator(order, fill, device):
 
 @pytest.mark.parametrize("order", MASK_ORDERS)
 @pytest.mark.parametrize("fill", ["sample_uniform", "feature_uniform", "marginal"])
-def test_replacements_do_not_depend_on_what_is_hidden(order, fill):
-    x, y = torch.randn(9, 6), torch.zeros(9, dtype=torch.int64)
-    statistics = {"minimum": torch.full((6,), 10.0), "maximum": torch.full((6,), 11.0)}
+@pytest.mark.parametrize("net", ["linear", "zero gradients"])
+def test_replacements_do_not_depend_on_what_is_hidden(order, fill, net):
+    x, y = torch.randn(9, 8), torch.zeros(9, dtype=torch.int64)
+    statistics = {"minimum": torch.full((8,), 10.0), "maximum": torch.full((8,), 11.0)}
     masked = []
-    for fraction, net in [(0.5, nn.Linear(6, 3)), (0.7, nn.Linear(6, 3)), (1.0, nn.Linear(6, 3))]:
+    for fraction, forward in [(0.5, NETS[net]()), (0.8, nn.Linear(8, 3)), (1.0, nn.Linear(8, 3))]:
         masking = Masking(fraction=fraction, order=order, fill=fill, **statistics)
         generator = torch.Generator().manual_seed(0)
-        masked.append(masked_input(net, x, y, masking, generator=generator))
+        masked.append(masked_input(forward, x, y, masking, generator=generator))
     *some, everything = masked
     for values in some:
         hidden = values != x

@@ -174,3 +174,21 @@ def test_exactly_k_are_marked_under_ties(name, dtype, device):
             lowest_kept = scores.masked_fill(hidden, torch.inf).amin(1)
             assert (highest <= lowest_kept).all()
     assert torch.equal(scores, before)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exactly_k_are_marked_in_each_row_where_others_hold_nan(k, dtype, device):
+    rows = [[torch.nan] * 4, [0.0] * 4, [0.0, torch.nan, 1.0, torch.nan], [3.0, 2.0, 1.0, 0.0]]
+    hidden = lowest_groups(torch.tensor(rows, dtype=dtype, device=device), k)
+    assert (hidden.sum(1) == k).all()
+    assert torch.equal(hidden[3].cpu(), torch.tensor([False] * (4 - k) + [True] * k))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ties_favour_no_group(seed):
+    generator, before = seeded(seed), torch.get_rng_state()
+    scores, n, p = torch.zeros(1, 6), 3000, 1 / 3
+    hidden = torch.cat([lowest_groups(scores, 2, generator=generator) for _ in range(n)])
+    assert (hidden.double().mean(0) - p).abs().max() < 5 * math.sqrt(p * (1 - p) / n)
+    assert torch.equal(torch.get_rng_state(), before)
