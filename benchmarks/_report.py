@@ -29,6 +29,8 @@ def parser(description):
 
 def start(name, options, **settings):
     """Set the threads, print and return the settings of a run."""
+    if options.quick and options.write:
+        raise SystemExit("--write needs a full run: leave --quick out.")
     torch.set_num_threads(options.threads)
     settings = {
         **settings,

@@ -156,6 +156,8 @@ def main():
     arguments = parser(__doc__)
     arguments.add_argument("--check", action="store_true", help="score the defaults only")
     options = arguments.parse_args()
+    if options.write and options.check:
+        raise SystemExit("--write needs the search: leave --check out.")
     check_seeds = list(CHECK_SEEDS)[: 1 if options.quick else None]
     search_seeds = list(SEARCH_SEEDS)[: 1 if options.quick else None]
     candidates = dict(list(CANDIDATES.items())[: 3 if options.quick else None])
@@ -167,8 +169,6 @@ def main():
     text = report(settings, checked, found)
     print(text)
     if options.write:
-        if found is None:
-            raise SystemExit("--write needs the search: leave --check out.")
         save_json("defaults", {"settings": settings, "check": checked, "search": found})
         write_pages("defaults", text)
     sys.exit(0 if all(result["holds"] for result in checked["results"]) else 1)

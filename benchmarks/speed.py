@@ -284,6 +284,8 @@ def main():
     options = arguments.parse_args()
     n_pairs = options.pairs or (5 if options.quick else 31)
     settings = start("speed", options, pairs=n_pairs, seed=0)
+    if options.write and options.only:
+        raise SystemExit("--write needs all cases: leave --only out.")
     chosen = [case for case in cases() if options.only in f"{case[0]} {case[1]}"]
     results = []
     for case in (bar := tqdm(chosen)):
@@ -293,8 +295,6 @@ def main():
     text = report(settings, results)
     print(text)
     if options.write:
-        if len(chosen) < len(cases()):
-            raise SystemExit("--write needs all cases: leave --only out.")
         save_json("speed", {"settings": settings, "results": results})
         write_pages("speed", text)
     missed = [result for result in results if result["holds"] is False]

@@ -89,7 +89,7 @@ def test_statistics_do_not_depend_on_the_memory_layout(layout):
 @pytest.mark.parametrize("offset", [1e3, 1e6])
 def test_a_large_mean_does_not_swallow_a_small_spread(offset):
     X = data((9_000, 2)) * [1.0, 1e-6] + offset
-    assert_equal_to_reference(FeatureStatistics.from_array(X), X, (0,), rtol=1e-9)
+    assert_equal_to_reference(FeatureStatistics.from_array(X), X, (0,), rtol=1e-7)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, -1e30, 1e-30, 123456.789])

@@ -35,7 +35,8 @@ def parent_modules(forward):
 def evaluation_mode(modules):
     """Put modules into evaluation mode and give each submodule its own mode back afterwards.
 
-    cuDNN is off inside: it refuses the backward pass of recurrent layers in evaluation mode.
+    cuDNN is off inside where there are recurrent layers, whose backward pass it refuses in
+    evaluation mode.
 
     Parameters
     ----------
@@ -57,11 +58,13 @@ def evaluation_mode(modules):
     >>> [layer.training for layer in net]
     [True, False]
     """
-    training = [m for module in modules for m in module.modules() if m.training]
+    submodules = [m for module in modules for m in module.modules()]
+    training = [m for m in submodules if m.training]
+    recurrent = any(isinstance(m, torch.nn.RNNBase) for m in submodules)
     for module in training:
         module.training = False
     try:
-        if torch.backends.cudnn.is_available():
+        if recurrent and torch.backends.cudnn.is_available():
             with torch.backends.cudnn.flags(enabled=False):
                 yield
         else:

@@ -10,6 +10,7 @@ from skorch.dataset import Dataset
 from skorch.utils import is_dataset, to_numpy
 from torch.utils.data import DataLoader
 
+from sgt_sklearn._random import isolated_generators
 from sgt_sklearn._statistics import FeatureStatistics
 from sgt_sklearn.estimators._checks import check_output_fits
 from sgt_sklearn.estimators._mixin import SaliencyGuidedMixin
@@ -33,6 +34,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
     virtual_params_ = {}
     _encoded_ = False
     _output_checked_ = False
+    _data_seen_ = False
     _input_shape_ = None
     _sizes_ = None
     _importances_ = None
@@ -219,6 +221,9 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
 
     def _prepare_fit(self, X, y, fresh, classes=None):
         self._output_checked_ = False
+        # a net that was only initialised goes on fitting, but from its first data
+        fresh = fresh or not self._data_seen_
+        self._data_seen_ = True
         if fresh:
             self._statistics_ = self._importances_ = self._sizes_ = None
         self._check_module()
@@ -314,7 +319,9 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         limit = _IMPORTANCE_ROWS.get(X.ndim, 64)
         rows = np.linspace(0, len(X) - 1, min(len(X), limit)).astype(int)
         try:
-            values = self.attribute(X[rows], output="margin", standardized=True)
+            # a module may draw in evaluation mode; that must not move the stream of the fit
+            with isolated_generators(seed=0):
+                values = self.attribute(X[rows], output="margin", standardized=True)
         except TypeError:
             return  # a module without gradients has no importances, and says so when asked
         values = np.abs(values).mean(0, dtype=np.float64)
@@ -338,6 +345,18 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         return self._importances_
 
     # module and criterion
+
+    def initialize(self):
+        """Initialise modules, criterion, optimizer and callbacks.
+
+        Returns
+        -------
+        self
+            The initialised estimator.
+        """
+        if not self._session_:
+            self._data_seen_ = False
+        return super().initialize()
 
     def initialize_module(self):
         """Build the module, sized from the data where its constructor asks for sizes.

@@ -86,7 +86,7 @@ def _statistic(statistics, name, fill):
 
 
 def _sample_range(x):
-    axes = (2, 3) if x.ndim == 4 else 1
+    axes = tuple(range(2, x.ndim)) if x.ndim > 3 else 1
     return x.amin(axes, keepdim=True), x.amax(axes, keepdim=True)
 
 

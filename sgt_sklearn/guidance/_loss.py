@@ -1,5 +1,6 @@
 """Saliency guided training as one function."""
 
+import math
 from contextlib import nullcontext
 
 import torch
@@ -64,7 +65,12 @@ def masked_input(forward, x, y, masking, *, generator=None, output=None, modules
             "it (X.astype('float32')), or set consistency_weight=0 to train without guidance."
         )
     clean = x.detach()
-    k = masking.n_hidden(clean[0].numel())
+    if masking.groups is not None and masking.groups.shape != x.shape[1:]:
+        raise ValueError(
+            f"groups must have the shape of one sample, {tuple(x.shape[1:])}, got "
+            f"{tuple(masking.groups.shape)}."
+        )
+    k = masking.n_hidden(math.prod(x.shape[1:]))
     if k == 0:
         return clean
     gradient = None
@@ -79,9 +85,6 @@ def masked_input(forward, x, y, masking, *, generator=None, output=None, modules
         generator=generator,
         like=clean,
     )
-    hidden = lowest_groups(scores, k, generator=generator)
-    if masking.groups is not None:
-        hidden = hidden[:, masking.groups.flatten()]
     values = fill_values(
         clean,
         masking.fill,
@@ -90,8 +93,22 @@ def masked_input(forward, x, y, masking, *, generator=None, output=None, modules
         groups=masking.groups,
         generator=generator,
     )
-    # exact for weights of 0 and 1, and without the mispredicted branches of torch.where
-    return torch.lerp(clean, values, hidden.reshape(clean.shape).to(clean.dtype))
+    hidden = lowest_groups(scores, k, generator=generator)
+    if masking.groups is not None:
+        hidden = hidden[:, masking.groups.flatten()]
+    return _select(hidden.reshape(clean.shape), values, clean)
+
+
+def _select(mask, values, others):
+    # torch.where mispredicts a branch for every other cell of such a mask; bits have no branches,
+    # and unlike arithmetic they also replace NaN and infinity
+    bits = _BITS[others.element_size()]
+    others_bits = others.view(bits)
+    chosen = others_bits ^ ((others_bits ^ values.view(bits)) & -mask.to(bits))
+    return chosen.view(others.dtype)
+
+
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def _logits(output, masking):
@@ -172,7 +189,8 @@ def saliency_guided_loss(
         training and evaluation mode agree. A given `output` must then come from an `x` that
         requires gradients.
     reduction : {"mean", "sum", "none"}, default="mean"
-        How the consistency values of a batch are reduced without `weight`: as the criterion does.
+        How the criterion reduces, and the consistency with it: values of several outputs of a
+        sample, and without `weight` those of the batch.
     fork_generators : bool, default=False
         Run the masked pass on torch generators seeded from `generator`, so that its dropout leaves
         the draws of the clean passes as they are without guidance.
@@ -230,7 +248,7 @@ def saliency_guided_loss(
         output = forward(x)
     task = loss(first_output(output), y)
     if weight is not None:
-        task = _weighted_mean(task, weight, "loss")
+        task = _weighted_mean(task, weight, "loss", reduction)
     if masked_x is None:
         masked_x = masked_input(
             forward,
@@ -242,7 +260,7 @@ def saliency_guided_loss(
             modules=modules,
         )
     clean = _logits(output, masking)
-    if masking.n_hidden(x[0].numel()) == 0:
+    if masking.n_hidden(math.prod(x.shape[1:])) == 0:
         values = clean.new_zeros(len(x))
     else:
         fork = forked_generators(x, generator) if fork_generators else nullcontext()
@@ -255,19 +273,20 @@ def saliency_guided_loss(
                 f"{tuple(values.shape)}."
             )
     if weight is not None:
-        return task, _weighted_mean(values, weight, "divergence")
+        return task, _weighted_mean(values, weight, "divergence", reduction)
     if reduction == "none":
         return task, values
     return task, values.sum() if reduction == "sum" else values.mean()
 
 
-def _weighted_mean(values, weight, name):
+def _weighted_mean(values, weight, name, reduction):
     if values.ndim == 0 or len(values) != len(weight):
         raise ValueError(
             f"With weight, {name} must return one value a sample, shape ({len(weight)},), got "
             f"shape {tuple(values.shape)}: use reduction='none'."
         )
     if values.ndim > 1:
-        values = values.flatten(1).mean(1)
+        values = values.flatten(1)
+        values = values.sum(1) if reduction == "sum" else values.mean(1)
     total = weight.sum()
     return (weight * values).sum() / torch.where(total == 0, torch.ones_like(total), total)

@@ -123,14 +123,17 @@ def lowest_groups(scores, k, *, generator=None):
     n_groups = scores.shape[1]
     if k == 0 or k == n_groups:
         return torch.full(scores.shape, k > 0, dtype=torch.bool, device=scores.device)
+    # drawn whether there are ties or not, so that the generator's stream does not depend on the
+    # data or the device
+    order = torch.randperm(n_groups, device=scores.device, generator=generator)
     on_cpu = scores.device.type == "cpu" and scores.dtype in (torch.float32, torch.float64)
     if on_cpu:
         # numpy's vectorised partition takes a seventh of the time of torch.topk on a CPU
         values = scores.detach().numpy()
-        mask = values <= np.partition(values, k - 1, axis=1)[:, k - 1 : k]
-        if np.count_nonzero(mask) == k * len(mask):
+        threshold = np.partition(values, k - 1, axis=1)[:, k - 1 : k]
+        mask = values <= threshold
+        if np.count_nonzero(mask) == k * len(mask) and not np.isnan(threshold).any():
             return torch.from_numpy(mask)
-    order = torch.randperm(n_groups, device=scores.device, generator=generator)
     scores = scores.index_select(1, order)
     if on_cpu:
         lowest = np.argpartition(scores.detach().numpy(), k - 1, axis=1)[:, :k]

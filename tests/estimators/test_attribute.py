@@ -523,7 +523,7 @@ def test_importances_are_mean_standardised_gradients_over_training_rows(fitted, 
 
 
 @pytest.mark.parametrize(
-    ("shape", "limit"), [((2500, 3), 2048), ((300, 1, 3, 3), 256)], ids=["table", "images"]
+    ("shape", "limit"), [((2500, 3), 2048), ((100, 1, 3, 3), 64)], ids=["table", "images"]
 )
 def test_importances_use_rows_spread_over_the_training_data(shape, limit, device):
     X = RNG.standard_normal(shape).astype(np.float32)

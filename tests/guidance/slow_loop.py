@@ -6,7 +6,10 @@ batch with anything to hide, in this order:
 (a) ranking noise of shape (n_samples, n_groups), for the orders "sampled" and "random";
 (b) one uniform tensor of the shape of the batch, for the fills "sample_uniform",
     "feature_uniform" and "marginal" (where the number of a group's first cell names the donor);
-    a callable fill is called with the batch and the generator instead.
+    a callable fill is called with the batch and the generator instead;
+(c) a permutation of the groups that would break ties, unless all are hidden.
+
+It refuses examples whose mask hangs on a tie, so that no tie has to be broken.
 """
 
 import dataclasses
@@ -92,6 +95,8 @@ def masked_batch(net, x, y, setting, statistics, generator):
         hidden.append([groups[j] for j in ranking[:k]])
     cells = x.cpu().numpy()
     values = replacements(x, cells, setting, statistics, generator)
+    if k < len(groups):
+        torch.randperm(len(groups), device=x.device, generator=generator)
     masked = cells.copy()
     for i, lowest in enumerate(hidden):
         for members in lowest:

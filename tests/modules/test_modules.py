@@ -81,7 +81,7 @@ def test_cnn_has_the_parameters_of_its_sizes(
 
 def test_defaults():
     assert n_parameters(MLP(4, 3)) == 5 * 32 + 33 * 3
-    convolutions = (9 + 1) * 16 + (16 * 9 + 1) * 32
+    convolutions = (25 + 1) * 16 + (16 * 25 + 1) * 32
     assert n_parameters(CNN(1, 28, 28, 10)) == convolutions + (32 * 49 + 1) * 64 + 65 * 10
     for net in (MLP(4, 3), CNN(1, 28, 28, 10)):
         kinds = {type(m).__name__ for m in net.modules()}
