@@ -264,6 +264,13 @@ class Results:
         return [name for name in self.data if STUDIES[name].kind == kind]
 
 
+def mean_with_error(values):
+    """Mean and its standard error (nan for one value)."""
+    values = np.asarray(values)
+    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return float(values.mean()), float(error)
+
+
 def verdict(holds, text):
     return f"- {'**holds**' if holds else '**does not hold**'}: {text}"
 
@@ -313,11 +320,13 @@ def image_verdicts(results):
             f"({statistics.mean(mass[0]):.3f} against {statistics.mean(mass[1]):.3f}, ratio "
             f"{ratio:.2f}; lower in {lower} of {len(results.seeds)} seeds)",
         )
-        guided, plain = (results.mean(data, model, "score") for model in ("guided", "plain"))
+        guided, plain = (results.values(data, model, "score") for model in ("guided", "plain"))
+        difference, error = mean_with_error(np.subtract(guided, plain))
         yield verdict(
-            guided >= plain,
+            difference >= 0,
             f"{data}: accuracy of guided (defaults) not below plain "
-            f"({guided:.4f} against {plain:.4f})",
+            f"({statistics.mean(guided):.4f} against {statistics.mean(plain):.4f}, paired "
+            f"difference {difference:+.4f}, standard error {error:.4f})",
         )
 
 

@@ -9,6 +9,7 @@ from sgt_sklearn import attribution
 from sgt_sklearn._random import seed_from
 from sgt_sklearn._statistics import FeatureStatistics
 from sgt_sklearn.attribution import SALIENCY_OUTPUTS, first_output, logits_from, output_scalar
+from sgt_sklearn.estimators._batches import writable
 from sgt_sklearn.estimators._parameters import infer_likelihood
 
 METHODS = (
@@ -71,7 +72,7 @@ class AttributionMixin:
             Multiply gradients (saliency, path_gradient, smooth_grad) by the standard deviation of
             each feature in training, so that features in different units compare.
         random_state : int, RandomState instance or None, default=None
-            Seed of the noise of "smooth_grad".
+            Seed of the noise of "smooth_grad", which is drawn batch by batch.
 
         Returns
         -------
@@ -102,9 +103,7 @@ class AttributionMixin:
             raise ValueError(f"method must be one of {METHODS}, got {method!r}.")
         if output not in SALIENCY_OUTPUTS:
             raise ValueError(f"output must be one of {SALIENCY_OUTPUTS}, got {output!r}.")
-        for name, value in (("n_steps", n_steps), ("n_samples", n_samples)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}.")
+        _check_counts(n_steps=n_steps, n_samples=n_samples, batch_size=batch_size)
         x = self._attribution_input(X)
         statistics = self._statistics_ or FeatureStatistics.from_array(to_numpy(x))
         explain = _Explainer(self, method, output, n_steps, n_samples)
@@ -137,7 +136,7 @@ class AttributionMixin:
             )
         if len(X) == 0:
             raise ValueError("X must have at least one row, got 0 rows.")
-        x = torch.as_tensor(X)
+        x = torch.as_tensor(writable(X))
         if not x.is_floating_point():
             raise TypeError(
                 f"X must be floating point to have a gradient, got {x.dtype}: convert it "
@@ -164,6 +163,11 @@ class AttributionMixin:
 
     def _label_index(self, label):
         """Index of the output that a label names."""
+        if isinstance(label, (bool, np.bool_)) or not isinstance(label, (int, np.integer)):
+            raise ValueError(
+                "target must be 'predicted', 'all' or the indices of outputs (this net has no "
+                f"labels of its own), got {label!r}."
+            )
         return int(label)
 
     def _output_scale(self):
@@ -287,6 +291,16 @@ class _Explainer:
 
 def _log_odds(logits, kind):
     return torch.nn.functional.logsigmoid(logits) if kind == "log_proba" else logits
+
+
+def _check_counts(**counts):
+    for name, value in counts.items():
+        if name == "batch_size" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{name} must be an int of at least 1, got {value!r}.")
+        if value < 1:
+            raise ValueError(f"{name} must be an int of at least 1, got {value!r}.")
 
 
 def _check_target(target, n_samples):

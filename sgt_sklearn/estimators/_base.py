@@ -5,14 +5,15 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 from skorch.dataset import Dataset
 from skorch.utils import is_dataset, to_numpy
 from torch.utils.data import DataLoader
 
 from sgt_sklearn._random import isolated_generators
 from sgt_sklearn._statistics import FeatureStatistics
-from sgt_sklearn.estimators._checks import check_output_fits
+from sgt_sklearn.estimators._batches import writable
+from sgt_sklearn.estimators._checks import check_output_fits, naming
 from sgt_sklearn.estimators._mixin import SaliencyGuidedMixin
 from sgt_sklearn.estimators._parameters import group_labels, is_auto, resolve_auto
 from sgt_sklearn.estimators._session import fit_session
@@ -20,6 +21,9 @@ from sgt_sklearn.modules import CNN, MLP, StandardizedInput
 
 NAMED_MODULES = {"mlp": (2, MLP), "cnn": (4, CNN)}
 _AUTO_MODULES = {2: "mlp", 4: "cnn"}
+_INPUTS_ARE = (
+    "finite and real, of shape (n_samples, n_features) or (n_samples, n_channels, height, width)"
+)
 _SKORCH_STATE = ("history_", "initialized_", "virtual_params_")
 _IMPORTANCE_ROWS = {2: 2048}  # axes of X: rows; any other X has few, dear ones
 
@@ -235,6 +239,9 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
                 )
             X, y = self._validate_arrays(X, y, fresh)
         elif not is_dataset(X):
+            if hasattr(X, "shape") and 0 in X.shape:
+                raise ValueError(f"X must have rows and features, got shape {tuple(X.shape)}.")
+            X, y = writable(X), writable(y)
             self._record_features(X, fresh)
         y = self._encode_targets(X, y, fresh, classes)
         if isinstance(X, (np.ndarray, torch.Tensor)) and X.ndim > 1:
@@ -259,16 +266,12 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         return isinstance(self.module, str)
 
     def _validate_arrays(self, X, y, fresh):
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            reset=fresh,
-            dtype=np.float32,
-            allow_nd=True,
-            multi_output=True,
-            y_numeric=self._numeric_targets,
-        )
+        X = self._validate_array(X, reset=fresh)
+        if y is not None:
+            with naming("y", self._targets_are):
+                kind = np.float64 if self._numeric_targets else None
+                y = check_array(y, ensure_2d=False, dtype=kind, input_name="y", estimator=self)
+                check_consistent_length(X, y)
         expected = NAMED_MODULES[self.module][0] if self.module != "auto" else None
         if X.ndim != expected and (expected is not None or X.ndim not in _AUTO_MODULES):
             raise ValueError(
@@ -280,6 +283,11 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         if not fresh:
             self._check_shape(X)
         return X, y
+
+    def _validate_array(self, X, reset):
+        with naming("X", _INPUTS_ARE):
+            X = validate_data(self, X, reset=reset, dtype=np.float32, allow_nd=True)
+        return writable(X)
 
     def _record_features(self, X, fresh):
         if hasattr(X, "shape") and len(X.shape) > 1:
@@ -322,8 +330,10 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
             # a module may draw in evaluation mode; that must not move the stream of the fit
             with isolated_generators(seed=0):
                 values = self.attribute(X[rows], output="margin", standardized=True)
-        except TypeError:
-            return  # a module without gradients has no importances, and says so when asked
+        except Exception:
+            if self._has_named_module():
+                raise
+            return  # a module that cannot be explained has no importances, and says so when asked
         values = np.abs(values).mean(0, dtype=np.float64)
         total = values.sum()
         self._importances_ = values / total if total > 0 else values
@@ -354,9 +364,11 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         self
             The initialised estimator.
         """
-        if not self._session_:
+        if self._session_:
+            return super().initialize()
+        with fit_session(self, fresh=True):
             self._data_seen_ = False
-        return super().initialize()
+            return super().initialize()
 
     def initialize_module(self):
         """Build the module, sized from the data where its constructor asks for sizes.
@@ -473,11 +485,11 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
 
     def _validate_inputs(self, X):
         if self._has_named_module():
-            X = validate_data(self, X, reset=False, dtype=np.float32, allow_nd=True)
+            X = self._validate_array(X, reset=False)
             self._check_shape(X)
         elif hasattr(self, "n_features_in_") and hasattr(X, "shape") and len(X.shape) != 3:
             validate_data(self, X, reset=False, skip_check_array=True)
-        return X
+        return writable(X)
 
     def _check_shape(self, X):
         if X.shape[1:] != self._input_shape_:
@@ -487,7 +499,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
             )
 
     def _attribution_input(self, X):
-        return super()._attribution_input(self._validate_inputs(X))
+        return super()._attribution_input(X if self._session_ else self._validate_inputs(X))
 
     def _batch_size(self, training):
         if training or self._session_ or not self._has_named_module():

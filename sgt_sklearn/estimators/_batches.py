@@ -49,7 +49,8 @@ class MemoryBatches:
         for i in range(len(self)):
             rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
             if order is None:
-                yield [tensor[rows] for tensor in self.tensors]
+                # copies, as modules may work in place on what they get
+                yield [t[rows].clone(memory_format=torch.contiguous_format) for t in self.tensors]
             else:
                 yield [tensor.index_select(0, order[rows]) for tensor in self.tensors]
 
@@ -92,7 +93,8 @@ def memory_batches(dataset, iterator, kwargs, *, draw_base_seed):
     if any(t is None or len(t) != len(source) for t in tensors):
         return None
     # one row through the real thing tells whether shapes and types are those of the DataLoader
-    for tensor, sample in zip(tensors, default_collate([source[0]]), strict=True):
+    row = Dataset(writable(source.X[:1]), None if source.y is None else writable(source.y[:1]))
+    for tensor, sample in zip(tensors, default_collate([row[0]]), strict=True):
         if not isinstance(sample, torch.Tensor):
             return None
         if sample.dtype != tensor.dtype or sample.shape != tensor[:1].shape:
@@ -100,6 +102,15 @@ def memory_batches(dataset, iterator, kwargs, *, draw_base_seed):
     if rows is not None:
         tensors = [t[torch.from_numpy(rows)] for t in tensors]
     return MemoryBatches(tuple(tensors), draw_base_seed=draw_base_seed, **kwargs)
+
+
+def writable(data):
+    """The data, copied if it is an array that torch cannot take (read-only or reversed)."""
+    if isinstance(data, np.ndarray) and (
+        not data.flags.writeable or any(stride < 0 for stride in data.strides)
+    ):
+        return data.copy()
+    return data
 
 
 def _targets(dataset):
@@ -117,9 +128,7 @@ def _as_tensor(data):
         or data.dtype.byteorder == ">"
     ):
         return None
-    if any(stride < 0 for stride in data.strides) or not data.flags.writeable:
-        data = data.copy()
     try:
-        return torch.from_numpy(data)
+        return torch.from_numpy(writable(data))
     except TypeError:  # a type that torch lacks
         return None

@@ -1,5 +1,7 @@
 """Whether a module's output fits its criterion and targets."""
 
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
@@ -14,6 +16,15 @@ _ELEMENTWISE = (
     nn.BCEWithLogitsLoss,
     nn.BCELoss,
 )
+
+
+@contextmanager
+def naming(parameter, must_be):
+    """Put the parameter and what it must be before errors that scikit-learn words."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{parameter} must be {must_be}. {error}") from error
 
 
 def check_output_fits(criterion, output, y):

@@ -8,6 +8,7 @@ from skorch import NeuralNetClassifier
 from skorch.utils import is_dataset, to_numpy
 
 from sgt_sklearn.estimators._base import SaliencyGuidedEstimator
+from sgt_sklearn.estimators._checks import naming
 from sgt_sklearn.estimators._parameters import unwrap
 
 
@@ -129,8 +130,10 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
     """
 
     _numeric_targets = False
+    _targets_are = "one class label for each row of X"
     _auto_criterion = torch.nn.CrossEntropyLoss
     _decodes_ = False
+    _named_labels_ = None
 
     @property
     def classes_(self):
@@ -152,6 +155,8 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         if not named and labels.dtype.kind not in "OUSb":
             self._check_not_continuous(labels)
             self._decodes_ = False
+            if fresh:
+                self._named_labels_ = classes if classes is not None else self.classes
             return y
         if named:
             self._check_targets(labels)
@@ -174,7 +179,8 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         return np.searchsorted(self.classes_inferred_, labels).astype(np.int64)
 
     def _check_targets(self, y):
-        check_classification_targets(y)
+        with naming("y", self._targets_are):
+            check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind not in ("binary", "multiclass"):
             raise ValueError(
@@ -192,7 +198,8 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
     def _check_not_continuous(self, y):
         compares_labels = self.criterion in ("auto", torch.nn.CrossEntropyLoss, torch.nn.NLLLoss)
         if compares_labels and y.ndim == 1 and type_of_target(y, input_name="y") == "continuous":
-            check_classification_targets(y)
+            with naming("y", self._targets_are):
+                check_classification_targets(y)
 
     def _n_outputs(self, y):
         if y is None:
@@ -201,7 +208,8 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
             return len(self.classes_inferred_)
         labels = to_numpy(y) if isinstance(y, torch.Tensor) else np.asarray(y)
         if labels.ndim == 1 and labels.dtype.kind in "iu":
-            return int(labels.max()) + 1
+            named = 0 if self._named_labels_ is None else len(self._named_labels_)
+            return max(int(labels.max()) + 1, named)
         return labels.shape[1] if labels.ndim == 2 else None
 
     def check_data(self, X, y):
@@ -212,8 +220,11 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         X, y
             Training data, as for `fit`.
         """
-        if not self._decodes_:
-            super().check_data(X, y)
+        if self._decodes_:
+            return
+        super().check_data(X, y)
+        if self._named_labels_ is not None:
+            self.classes_inferred_ = np.unique(self._named_labels_)
 
     def predict(self, X):
         """Predict the most probable class.

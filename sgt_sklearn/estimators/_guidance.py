@@ -56,7 +56,7 @@ class Guidance:
         self._shape = None
         self._epoch = None
         self.shared = self._stochastic = None
-        self._trained_parameters = None
+        self._parameters = None
         self.end_step()
 
     # the current step
@@ -143,11 +143,10 @@ class Guidance:
         return task + self.weight * consistency
 
     def trained_parameters(self):
-        """Parameters that the optimizers train, listed once."""
-        if self._trained_parameters is None:
-            named = self._net.get_all_learnable_params()
-            self._trained_parameters = [p for _, p in named if p.requires_grad]
-        return self._trained_parameters
+        """Parameters that the optimizers train now; layers may be frozen and thawed in between."""
+        if self._parameters is None:
+            self._parameters = [p for _, p in self._net.get_all_learnable_params()]
+        return [p for p in self._parameters if p.requires_grad]
 
     # settled on the first batch
 

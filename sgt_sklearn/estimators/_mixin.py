@@ -1,5 +1,7 @@
 """Saliency guided training for any skorch net."""
 
+from numbers import Integral
+
 import numpy as np
 import torch
 from skorch import NeuralNet
@@ -8,14 +10,14 @@ from skorch.dataset import unpack_data
 from skorch.history import History
 from skorch.utils import to_tensor
 
-from sgt_sklearn._random import mask_seed
+from sgt_sklearn._random import isolated_generators, mask_seed
 from sgt_sklearn.attribution import first_output
 from sgt_sklearn.estimators._attribute import AttributionMixin
 from sgt_sklearn.estimators._batches import memory_batches
 from sgt_sklearn.estimators._callbacks import TaskLoss
 from sgt_sklearn.estimators._device import DeviceMixin
 from sgt_sklearn.estimators._guidance import Guidance, training_statistics
-from sgt_sklearn.estimators._parameters import check_guidance_parameters, unwrap
+from sgt_sklearn.estimators._parameters import unwrap
 from sgt_sklearn.estimators._session import fit_session
 
 GUIDANCE_PARAMETERS = (
@@ -32,6 +34,7 @@ GUIDANCE_PARAMETERS = (
     "random_state",
 )
 
+_TRANSIENT = ("_guidance_", "_session_", "_encoded_")
 _LOSS_NAMES = ("train_task_loss", "train_consistency_loss")
 
 
@@ -152,6 +155,30 @@ default="auto"
         """
         return {name: getattr(self, name) for name in GUIDANCE_PARAMETERS}
 
+    def __getstate__(self):
+        # a copy taken inside a fit (a checkpoint) is a net of its own, outside of any fit
+        state = super().__getstate__()
+        return {k: v for k, v in state.items() if k not in _TRANSIENT}
+
+    def set_params(self, **kwargs):
+        """Set parameters; those of an initialised module build it anew, as in skorch.
+
+        Parameters
+        ----------
+        **kwargs
+            Values by name, names as in `get_params`.
+
+        Returns
+        -------
+        self
+            The net.
+        """
+        if self.random_state is None or self._session_ or not self.initialized_:
+            return super().set_params(**kwargs)
+        seed = self.random_state if isinstance(self.random_state, Integral) else 0
+        with isolated_generators(seed=int(seed)):
+            return super().set_params(**kwargs)
+
     # fitting
 
     def initialize(self):
@@ -162,7 +189,6 @@ default="auto"
         self
             The initialised net.
         """
-        check_guidance_parameters(self.get_guidance_params())
         if not self._session_:
             with fit_session(self, fresh=True):
                 return self.initialize()
@@ -214,7 +240,6 @@ default="auto"
         fresh = not (self.warm_start and self.initialized_)
         starts = fresh and not self._session_
         with fit_session(self, fresh=fresh):
-            check_guidance_parameters(self.get_guidance_params())
             if starts:
                 self._statistics_ = None
             return super().fit(X, y, **fit_params)
@@ -239,7 +264,6 @@ default="auto"
             The net. If fitting raises, the net is as it was before.
         """
         with fit_session(self, fresh=not self.initialized_):
-            check_guidance_parameters(self.get_guidance_params())
             return super().partial_fit(X, y, classes=classes, **fit_params)
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):

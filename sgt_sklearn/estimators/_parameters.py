@@ -117,7 +117,7 @@ def check_guidance_parameters(params):
     )
     groups = params["feature_groups"]
     if isinstance(groups, str):
-        _check_name(params, "feature_groups", GROUPS)
+        _check_name(params, "feature_groups", GROUPS, other="labels of shape X.shape[1:]")
     elif groups is None or np.ndim(groups) == 0:
         raise TypeError(
             f"feature_groups must be 'auto', one of {GROUPS}, or labels of shape X.shape[1:], got "
@@ -126,6 +126,8 @@ def check_guidance_parameters(params):
     seed = params["random_state"]
     if not (seed is None or isinstance(seed, (Integral, np.random.RandomState))):
         raise TypeError(f"random_state must be None, an int or a numpy RandomState, got {seed!r}.")
+    if isinstance(seed, Integral) and not 0 <= seed < 2**32:
+        raise ValueError(f"random_state must be an int from 0 to 2**32 - 1, got {seed!r}.")
 
 
 def _check_number(params, name, must_be, low, high, auto=False):

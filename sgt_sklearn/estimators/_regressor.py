@@ -86,6 +86,7 @@ mask_value, feature_groups, consistency, saliency_pass, random_state
     """
 
     _numeric_targets = True
+    _targets_are = "one finite number, or one row of them, for each row of X"
     _auto_criterion = torch.nn.MSELoss
     _target_mean_ = None
     _one_dimensional_ = False

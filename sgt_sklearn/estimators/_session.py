@@ -4,8 +4,10 @@ import copy
 from contextlib import contextmanager, nullcontext
 
 import torch
+from numpy.random import RandomState
 
 from sgt_sklearn._random import isolated_generators, seed_from
+from sgt_sklearn.estimators._parameters import check_guidance_parameters
 
 
 @contextmanager
@@ -28,6 +30,7 @@ def fit_session(net, *, fresh):
     if net._session_:
         yield
         return
+    check_guidance_parameters(net.get_guidance_params())
     snapshot = _Snapshot(net, fresh)
     try:
         net._session_ = True
@@ -42,7 +45,7 @@ def fit_session(net, *, fresh):
         snapshot.restore(net)
         raise
     finally:
-        net._session_ = False
+        vars(net).pop("_session_", None)
 
 
 def _generators(net):
@@ -61,28 +64,33 @@ class _Snapshot:
         # everything else anew
         names = ("module", "criterion", *(() if fresh else _component_names(net)))
         components = [getattr(net, name, None) for name in names]
-        self.modules = [
-            (m, {k: v.detach().clone() for k, v in m.state_dict().items()}, _modes(m))
-            for m in components
-            if isinstance(m, torch.nn.Module)
-        ]
+        modules = [m for m in components if isinstance(m, torch.nn.Module)]
+        self.modes = [(s, s.training) for m in modules for s in m.modules()]
+        # parameters and all buffers, also those that a state dict leaves out
+        tensors = [t for m in modules for t in (*m.parameters(), *m.buffers())]
+        self.tensors = [(t, t.detach().clone()) for t in tensors]
         self.optimizers = [
             (o, copy.deepcopy(o.state_dict()))
             for o in components
             if isinstance(o, torch.optim.Optimizer)
         ]
+        state = net.random_state
+        self.random_state = state.get_state() if isinstance(state, RandomState) else None
         self.callbacks = [(c, dict(vars(c))) for c in _callback_instances(net)]
 
     def restore(self, net):
-        for module, state, modes in self.modules:
-            module.load_state_dict(state)
-            for submodule, training in modes:
-                submodule.training = training
+        with torch.no_grad():
+            for tensor, value in self.tensors:
+                tensor.copy_(value)
+        for submodule, training in self.modes:
+            submodule.training = training
         for optimizer, state in self.optimizers:
             optimizer.load_state_dict(state)
         for callback, attributes in self.callbacks:
             vars(callback).clear()
             vars(callback).update(attributes)
+        if self.random_state is not None:
+            net.random_state.set_state(self.random_state)
         vars(net).clear()
         vars(net).update(self.attributes)
         if net.history_ is not None:
@@ -91,10 +99,6 @@ class _Snapshot:
 
 def _component_names(net):
     return [name + "_" for name in (*net._modules, *net._criteria, *net._optimizers)]
-
-
-def _modes(module):
-    return [(submodule, submodule.training) for submodule in module.modules()]
 
 
 def _callback_instances(net):

@@ -171,7 +171,7 @@ BAD_Y = {
     "regressor, nan": (SaliencyGuidedRegressor, np.where(LABELS, np.nan, 0), ["y", "NaN"]),
     "regressor, inf": (SaliencyGuidedRegressor, np.where(LABELS, np.inf, 0), ["y", "infinity"]),
     "regressor, complex": (SaliencyGuidedRegressor, TARGETS + 1j, ["[Cc]omplex"]),
-    "regressor, words": (SaliencyGuidedRegressor, np.full(40, "word"), ["word"]),
+    "regressor, words": (SaliencyGuidedRegressor, np.full(40, "word"), ["string|word"]),
     "regressor, too short": (SaliencyGuidedRegressor, TARGETS[:-1], ["40", "39"]),
     "regressor, none": (SaliencyGuidedRegressor, None, [r"\by\b", "None"]),
 }
@@ -260,7 +260,7 @@ BAD_PARAMETERS = [
     ("saliency_output", None, TypeError, ["log_proba", "logit", "margin", "None"]),
     ("mask_fill", "zero", ValueError, ["'marginal'", "callable", "'zero'"]),
     ("mask_fill", 0.0, TypeError, ["'marginal'", "callable", "0.0 of float"]),
-    ("feature_groups", "row", ValueError, ["cell", "feature", "pixel", "labels", "'row'"]),
+    ("feature_groups", "row", ValueError, ["cell", "feature", "pixel", "'row'"]),
     ("feature_groups", "pixel", ValueError, ["'pixel'", "image", r"\(4,\)"]),
     ("feature_groups", [0, 0, 1], ValueError, ["X.shape", r"\(4,\)", r"\(3,\)"]),
     ("feature_groups", np.zeros((1, 4), int), ValueError, ["X.shape", r"\(4,\)", r"\(1, 4\)"]),
@@ -281,7 +281,7 @@ BAD_PARAMETERS = [
     ("random_state", "zero", TypeError, ["None", "int", "RandomState", "'zero'"]),
     ("random_state", 0.5, TypeError, ["None", "int", "RandomState", "0.5"]),
     ("random_state", np.random.default_rng(0), TypeError, ["int", "RandomState", "Generator"]),
-    ("random_state", -1, ValueError, ["-1|0 and 2"]),
+    ("random_state", -1, ValueError, ["-1"]),
 ]
 
 
@@ -296,8 +296,7 @@ def test_fit_refuses_bad_parameters_and_says_which(estimator, case, device):
     net = make(estimator, device, **{name: value})
     with pytest.raises(error) as caught:
         net.fit(X, targets_for(estimator))
-    # parameters of skorch and scikit-learn's seed check have their own words
-    assert_names(caught, *([name] if case[2:] != (ValueError, ["-1|0 and 2"]) else []), *fragments)
+    assert_names(caught, name, *fragments)
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "initialize"])
@@ -475,8 +474,8 @@ def fitted(request):
         ({"target": [0, 1]}, ["target", r"\(40,\)", r"\(2,\)"]),
         ({"baseline": np.zeros(3)}, ["baseline", r"\(40, 4\)", r"\(3,\)"]),
         ({"baseline": np.zeros((2, 40, 4))}, ["baseline", r"\(40, 4\)", r"\(2, 40, 4\)"]),
-        ({"n_steps": 0}, ["n_steps", "at least 1", "0"]),
-        ({"n_samples": 0}, ["n_samples", "at least 1", "0"]),
+        ({"n_steps": 0}, ["n_steps", "1", "got 0"]),
+        ({"n_samples": 0}, ["n_samples", "1", "got 0"]),
         ({"batch_size": -1}, ["batch_size", "-1"]),
         ({"batch_size": 0}, ["batch_size", "0"]),
     ],
@@ -790,6 +789,15 @@ def test_failed_fit_does_not_change_what_the_next_fit_draws(estimator, seed, dev
     for net in nets:
         net.fit(X, y)
     assert_same(*(tensors_of(net) for net in nets))
+
+
+def test_failed_initialize_leaves_a_fitted_estimator_as_it_was(device):
+    net = make(SaliencyGuidedClassifier, device, module=SizedMLP).fit(X, LABELS)
+    net.set_params(mask_order="lowest")
+    before = photograph(net)
+    with pytest.raises(ValueError, match="mask_order"):
+        net.initialize()
+    assert_unchanged(before, net)
 
 
 class Counting(nn.Linear):

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import itertools
 import pickle
 import warnings
 
@@ -37,13 +38,17 @@ from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import (
     BatchScoring,
+    Callback,
     Checkpoint,
     EarlyStopping,
     EpochScoring,
+    Freezer,
     GradientNormClipping,
     LRScheduler,
     PrintLog,
     ProgressBar,
+    TrainEndCheckpoint,
+    Unfreezer,
 )
 from skorch.dataset import ValidSplit
 from torch import nn
@@ -370,13 +375,6 @@ def test_labels_named_beforehand_size_the_net(module, labels, device):
         net.partial_fit(X, labels)
 
 
-def test_binary_cross_entropy_gives_a_named_module_one_logit(device):
-    net = make(device=device, criterion=nn.BCEWithLogitsLoss, max_epochs=20).fit(X, BINARY)
-    assert net.forward(X[:3]).numel() == 3
-    assert net.predict_proba(X).shape == (90, 2)
-    assert net.score(X, BINARY) > 0.8
-
-
 def test_several_regression_targets_have_their_own_units(device):
     y = np.column_stack([SCORE, 1000 * X[:, 0] + 5000])
     net = make(SaliencyGuidedRegressor, device, max_epochs=20).fit(X, y)
@@ -572,9 +570,6 @@ def test_checkpoint_loads_the_best_net(estimator, device, tmp_path):
     ).fit(X, y)
     assert {"params.pt", "optimizer.pt", "history.json"} <= {f.name for f in tmp_path.iterdir()}
     _, valid = net.get_split_datasets(X, y)
-    losses = []
-    for best in (net.history[:, "valid_loss_best"].index(True), len(net.history) - 1):
-        losses.append(net.history[best, "valid_loss"])
     if estimator is SaliencyGuidedRegressor:
         error = (net.predict(X[valid.indices]) - SCORE[valid.indices]) / SCORE.std()
         assert (error**2).mean() == pytest.approx(min(net.history[:, "valid_loss"]), rel=1e-3)
@@ -610,6 +605,70 @@ def test_callbacks_are_set_by_name(device):
     assert callbacks["stop"].patience == 1
     assert not isinstance(callbacks.get("print_log"), PrintLog)
     make(device=device, callbacks="disable").fit(X, LABELS).predict(X)
+
+
+@pytest.mark.parametrize("saliency_pass", ["shared", "separate"])
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+@pytest.mark.parametrize("change", ["freeze", "unfreeze"])
+def test_layers_frozen_and_unfrozen_in_fit_rest_and_learn(change, weight, saliency_pass, device):
+    first_layer = []
+
+    class Recorder(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            first_layer.append(net.module_[0].weight.detach().cpu().numpy().copy())
+
+    callbacks = {
+        "freeze": [Freezer("0.*", at=3)],
+        "unfreeze": [Freezer("0.*"), Unfreezer("0.*", at=3)],
+    }[change]
+    make(
+        device=device,
+        module=MLP,
+        max_epochs=4,
+        consistency_weight=weight,
+        saliency_pass=saliency_pass,
+        callbacks=[*callbacks, Recorder()],
+    ).fit(X, LABELS)
+    moved = [(a != b).any() for a, b in itertools.pairwise(first_layer)]
+    assert moved == ([True, False, False] if change == "freeze" else [False, True, True])
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+@pytest.mark.parametrize("kept_by", ["Checkpoint", "TrainEndCheckpoint", "deepcopy"])
+def test_a_net_kept_in_fit_predicts_labels_and_fits_on(kept_by, weight, device, tmp_path):
+    class Keeper(Callback):
+        def on_train_end(self, net, **kwargs):
+            self.net = copy.deepcopy(net)
+
+    callback = {
+        "Checkpoint": Checkpoint(dirname=tmp_path, f_pickle="net.pkl", monitor=None),
+        "TrainEndCheckpoint": TrainEndCheckpoint(
+            dirname=tmp_path, fn_prefix="", f_pickle="net.pkl"
+        ),
+        "deepcopy": Keeper(),
+    }[kept_by]
+    net = make(device=device, consistency_weight=weight, callbacks=[callback]).fit(X, LABELS)
+    if kept_by == "deepcopy":
+        kept = callback.net
+    else:
+        kept = pickle.loads((tmp_path / "net.pkl").read_bytes())
+    np.testing.assert_array_equal(kept.predict(X), net.predict(X))
+    before = torch.get_rng_state()
+    refitted = kept.set_params(callbacks=None).fit(X, LABELS)
+    assert torch.equal(before, torch.get_rng_state())
+    np.testing.assert_array_equal(refitted.predict_proba(X), net.predict_proba(X))
+
+
+@pytest.mark.parametrize("moment", ["on_epoch_end", "on_batch_begin", "on_batch_end"])
+def test_explaining_in_a_callback_does_not_change_the_training(moment, device):
+    def look(net, *args, **kwargs):
+        net.attribute(X[:5])
+
+    callback = Callback()
+    setattr(callback, moment, look)
+    looked = make(device=device, module__dropout=0.2, callbacks=[callback]).fit(X, LABELS)
+    net = make(device=device, module__dropout=0.2).fit(X, LABELS)
+    np.testing.assert_array_equal(looked.predict_proba(X), net.predict_proba(X))
 
 
 def test_parameters_set_after_fit_take_effect(device):

@@ -218,6 +218,14 @@ def test_global_generators_are_untouched_by_a_seeded_initialize(kind, device):
     assert_same_weights(*nets)
 
 
+def test_global_generators_are_untouched_by_set_params_of_a_seeded_estimator(device):
+    net, X, y = make("classifier", device)
+    net.fit(X, y)
+    before = generator_states()
+    net.set_params(module__hidden=(3,))  # a fitted net builds its module anew
+    assert generator_states() == before
+
+
 def test_a_data_loader_of_a_seeded_estimator_leaves_global_generators_alone(device):
     net, X, y = make("classifier", device, iterator_valid__pin_memory=False)
     before = generator_states()
