@@ -43,9 +43,8 @@ class FeatureStatistics:
             mean = mean + delta * (size / total)
             squares = squares + batch_squares + delta**2 * (count * size / total)
             count, ndim = total, batch.ndim
-        scale = np.sqrt(squares / count)
         # rounding must not turn a constant feature into one with a tiny spread
-        scale[minimum == maximum] = 0.0
+        scale = np.where(minimum == maximum, 0.0, np.sqrt(squares / count))
         shape = minimum.shape + (1,) * (ndim - 2 if ndim > 3 else 0)
         return cls(*(a.reshape(shape) for a in (minimum, maximum, mean, scale)))
 

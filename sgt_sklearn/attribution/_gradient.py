@@ -161,4 +161,5 @@ def input_gradient(function, x):
     check_floating_point(x)
     with torch.enable_grad():
         leaf = x.detach().requires_grad_(True)
-        return gradient_with_respect_to(function(leaf), leaf)
+        # a copy, as the module may work in place on what it gets
+        return gradient_with_respect_to(function(leaf.clone()), leaf)

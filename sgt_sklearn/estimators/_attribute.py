@@ -1,5 +1,7 @@
 """Gradient explanations of a fitted net."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
@@ -114,19 +116,33 @@ class AttributionMixin:
         target = _check_target(target, len(x))
         rows = batch_size or max(1, min(1024, _CELLS_PER_BATCH // max(1, x[0].numel())))
         values = []
-        for start in range(0, len(x), rows):
-            part = slice(start, start + rows)
-            values.append(
-                explain(
-                    x[part],
-                    target[part] if isinstance(target, np.ndarray) else target,
-                    baseline[part] if len(baseline) == len(x) else baseline,
+        with self._unguided():
+            for start in range(0, len(x), rows):
+                part = slice(start, start + rows)
+                values.append(
+                    explain(
+                        x[part],
+                        target[part] if isinstance(target, np.ndarray) else target,
+                        baseline[part] if len(baseline) == len(x) else baseline,
+                    )
                 )
-            )
         values = np.concatenate(values)
         if standardized and method in _GRADIENTS:
             values = values * np.asarray(statistics.scale, dtype=values.dtype)
         return values
+
+    @contextmanager
+    def _unguided(self):
+        """Inside, the net's passes are none of a training step that may be under way."""
+        guidance = self._guidance_
+        if guidance is None:
+            yield
+            return
+        self._guidance_ = None
+        try:
+            yield
+        finally:
+            self._guidance_ = guidance
 
     def _attribution_input(self, X):
         """One floating-point tensor in the dtype of the module."""

@@ -15,12 +15,17 @@ from sgt_sklearn._statistics import FeatureStatistics
 from sgt_sklearn.estimators._batches import writable
 from sgt_sklearn.estimators._checks import check_output_fits, naming
 from sgt_sklearn.estimators._mixin import SaliencyGuidedMixin
+from sgt_sklearn.estimators._named import (
+    accepted_sizes,
+    check_axes,
+    check_module,
+    named_module,
+    sizes_of,
+)
 from sgt_sklearn.estimators._parameters import group_labels, is_auto, resolve_auto
 from sgt_sklearn.estimators._session import fit_session
-from sgt_sklearn.modules import CNN, MLP, StandardizedInput
+from sgt_sklearn.modules import StandardizedInput
 
-NAMED_MODULES = {"mlp": (2, MLP), "cnn": (4, CNN)}
-_AUTO_MODULES = {2: "mlp", 4: "cnn"}
 _INPUTS_ARE = (
     "finite and real, of shape (n_samples, n_features) or (n_samples, n_channels, height, width)"
 )
@@ -230,7 +235,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         self._data_seen_ = True
         if fresh:
             self._statistics_ = self._importances_ = self._sizes_ = None
-        self._check_module()
+        check_module(self.module)
         if self._has_named_module():
             if is_dataset(X):
                 raise TypeError(
@@ -248,20 +253,6 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
             self._describe_inputs(X, y, fresh)
         return X, y
 
-    def _check_module(self):
-        module = self.module
-        if isinstance(module, str):
-            if module != "auto" and module not in NAMED_MODULES:
-                raise ValueError(
-                    f"module must be 'auto', one of {sorted(NAMED_MODULES)}, or a torch module "
-                    f"class or instance, got {module!r}."
-                )
-        elif not callable(module):
-            raise TypeError(
-                f"module must be 'auto', one of {sorted(NAMED_MODULES)}, or a torch module class "
-                f"or instance, got {module!r} of {type(module).__name__}."
-            )
-
     def _has_named_module(self):
         return isinstance(self.module, str)
 
@@ -272,14 +263,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
                 kind = np.float64 if self._numeric_targets else None
                 y = check_array(y, ensure_2d=False, dtype=kind, input_name="y", estimator=self)
                 check_consistent_length(X, y)
-        expected = NAMED_MODULES[self.module][0] if self.module != "auto" else None
-        if X.ndim != expected and (expected is not None or X.ndim not in _AUTO_MODULES):
-            raise ValueError(
-                f"module={self.module!r} takes X of "
-                + (f"{expected} axes" if expected else "2 axes (tables) or 4 axes (images)")
-                + f", got shape {X.shape}. Reshape X to (n_samples, n_features) or (n_samples, "
-                "n_channels, height, width), or pass a module of your own."
-            )
+        check_axes(self.module, X.shape)
         if not fresh:
             self._check_shape(X)
         return X, y
@@ -311,14 +295,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         array = to_numpy(X)
         if array.dtype.kind == "f":
             self._statistics_ = FeatureStatistics.from_array(array)
-        self._sizes_ = {"n_features": X.shape[-1] if X.ndim < 4 else shape[0]}
-        if X.ndim == 3:
-            self._sizes_["n_timesteps"] = shape[0]
-        if X.ndim == 4:
-            self._sizes_ |= {"n_channels": shape[0], "height": shape[1], "width": shape[2]}
-        n_outputs = self._n_outputs(y)
-        if n_outputs is not None:
-            self._sizes_["n_outputs"] = n_outputs
+        self._sizes_ = sizes_of(X.shape, self._n_outputs(y))
 
     def _finish_fit(self, X):
         self._importances_ = None
@@ -378,38 +355,24 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         self
             The estimator.
         """
-        self._check_module()
+        check_module(self.module)
         module, kwargs = self.module, self.get_params_for("module")
         if isinstance(module, torch.nn.Module) and not kwargs:
             return super().initialize_module()
-        statistics = None
-        if self._has_named_module():
+        named = self._has_named_module()
+        if named:
             if self._sizes_ is None:
                 raise ValueError(
                     f"module={module!r} is sized from the training data: call fit(X, y), or pass "
                     "a module class with all its sizes to initialize() before."
                 )
-            name = module if module != "auto" else _AUTO_MODULES[len(self._input_shape_) + 1]
-            module, statistics = NAMED_MODULES[name][1], self._statistics_
-        kwargs = self._inferred_sizes(module, kwargs) | kwargs
-        built = self.initialized_instance(module, kwargs)
-        if statistics is not None:
-            built = StandardizedInput(built, statistics.mean, statistics.scale)
-        self._set_module(built)
+            module = named_module(module, len(self._input_shape_) + 1)
+        built = self.initialized_instance(module, accepted_sizes(module, self._sizes_) | kwargs)
+        if named:
+            built = StandardizedInput(built, self._statistics_.mean, self._statistics_.scale)
+        self.module_ = built
+        self._note_dtype()
         return self
-
-    def _set_module(self, module):
-        self.module_ = module
-        parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
-        self._module_dtype_ = next((p.dtype for p in parameters if p.is_floating_point()), None)
-
-    def _inferred_sizes(self, module, kwargs):
-        constructor = type(module) if isinstance(module, torch.nn.Module) else module
-        try:
-            accepted = inspect.signature(constructor).parameters
-        except (TypeError, ValueError):
-            return {}
-        return {k: v for k, v in (self._sizes_ or {}).items() if k in accepted and k not in kwargs}
 
     def initialize_criterion(self):
         """Build the criterion; "auto" is the one that belongs to the task.
@@ -420,13 +383,14 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
             The estimator.
         """
         criterion = self.criterion
-        if isinstance(criterion, str):
-            if criterion != "auto":
-                raise ValueError(
-                    "criterion must be 'auto', or a torch criterion class or instance, got "
-                    f"{criterion!r}."
-                )
+        if is_auto(criterion):
             criterion = self._auto_criterion
+        elif isinstance(criterion, str) or not callable(criterion):
+            kind = ValueError if isinstance(criterion, str) else TypeError
+            raise kind(
+                "criterion must be 'auto', or a torch criterion class or instance, got "
+                f"{criterion!r}."
+            )
         self.criterion_ = self.initialized_instance(criterion, self.get_params_for("criterion"))
         return self
 

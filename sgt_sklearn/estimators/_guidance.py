@@ -39,14 +39,13 @@ class Guidance:
         The net; only its parameters, criterion and modules are read.
     statistics : callable
         Returns the :class:`FeatureStatistics` of the training data, or None where there are none.
-    seed : int
-        Seed of the private generator of masks and fills.
+    seed : int or None
+        Seed of the private generator of masks and fills; None draws one from torch's generator.
     state : torch.Tensor or None
         State of that generator to go on from.
     """
 
     def __init__(self, net, statistics, seed, state=None):
-        self.weight = float(net.consistency_weight)
         self._net = net
         self._statistics = statistics
         self._seed, self._state = seed, state
@@ -140,7 +139,7 @@ class Guidance:
             self.losses = (task.detach(), consistency.detach())
         if consistency.ndim and task.ndim > 1:
             consistency = consistency.reshape(-1, *(1,) * (task.ndim - 1))
-        return task + self.weight * consistency
+        return task + float(self._net.consistency_weight) * consistency
 
     def trained_parameters(self):
         """Parameters that the optimizers train now; layers may be frozen and thawed in between."""
@@ -154,10 +153,12 @@ class Guidance:
         net = self._net
         if self.generator is None:
             self.generator = torch.Generator(device=x.device)
-            if self._state is None:
+            if self._state is not None:
+                self.generator.set_state(self._state)
+            elif self._seed is not None:
                 self.generator.manual_seed(self._seed)
             else:
-                self.generator.set_state(self._state)
+                self.generator.manual_seed(int(torch.randint(2**62, ()).item()))
         self._shape = x.shape[1:]
         self._settings = resolve_auto(net.get_guidance_params(), x.ndim)
         self._criterion = unwrap(net.criterion_)
@@ -215,9 +216,11 @@ class Guidance:
     def _set_fraction(self):
         if self._settings is None or self._epoch is None:
             return
+        # read anew in each epoch: a callback may set it
+        settings = resolve_auto(self._net.get_guidance_params(), len(self._shape) + 1)
         fraction = scheduled_fraction(
-            self._settings["mask_fraction"],
-            self._settings["mask_schedule"],
+            settings["mask_fraction"],
+            settings["mask_schedule"],
             self._epoch,
             self._net.max_epochs,
         )

@@ -215,10 +215,13 @@ default="auto"
             The net.
         """
         super().initialize_module()
+        self._note_dtype()
+        return self
+
+    def _note_dtype(self):
         module = getattr(self, "module_", None)
         parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
         self._module_dtype_ = next((p.dtype for p in parameters if p.is_floating_point()), None)
-        return self
 
     def fit(self, X, y=None, **fit_params):
         """Fit the net anew (unless `warm_start`).
@@ -283,8 +286,6 @@ default="auto"
         self
             The net.
         """
-        if self.consistency_weight == 0:
-            return super().fit_loop(X, y, epochs, **fit_params)
         self._guidance_ = guidance = self._make_guidance(X)
         try:
             super().fit_loop(X, y, epochs, **fit_params)
@@ -295,11 +296,9 @@ default="auto"
         return self
 
     def _make_guidance(self, X):
-        state = (self._generator_states_ or {}).get("mask") if self._seed_ is not None else None
+        seed = state = None
         if self._seed_ is not None:
-            seed = mask_seed(self._seed_)
-        else:
-            seed = int(torch.randint(2**62, ()).item())
+            seed, state = mask_seed(self._seed_), (self._generator_states_ or {}).get("mask")
         return Guidance(self, lambda: self._feature_statistics(X), seed, state)
 
     def _feature_statistics(self, X):
@@ -325,7 +324,7 @@ default="auto"
             "loss" (the total) and "y_pred" (of the clean pass).
         """
         guidance = self._guidance_
-        if guidance is None:
+        if guidance is None or self.consistency_weight == 0:
             return super().train_step(batch, **fit_params)
         guidance.begin_step(epoch=len(self.history) - 1)
         try:
@@ -353,15 +352,17 @@ default="auto"
             "loss" and "y_pred".
         """
         inherited = super().train_step_single
-        if self._guidance_ is None or inherited.__func__ is not NeuralNet.train_step_single:
+        guidance = self._guidance_
+        guided = guidance is not None and guidance.in_step
+        if not guided or inherited.__func__ is not NeuralNet.train_step_single:
             return inherited(batch, **fit_params)
         self._set_training(True)
         Xi, yi = unpack_data(batch)
         y_pred = self.infer(Xi, **fit_params)
         loss = self.get_loss(y_pred, yi, X=Xi, training=True)
-        if self._guidance_.shared:
+        if guidance.shared:
             # the input of a shared pass is a leaf too; its gradient is not needed again
-            loss.backward(inputs=self._guidance_.trained_parameters())
+            loss.backward(inputs=guidance.trained_parameters())
         else:
             loss.backward()
         return {"loss": loss, "y_pred": y_pred}

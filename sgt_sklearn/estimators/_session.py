@@ -5,6 +5,7 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 from numpy.random import RandomState
+from skorch.callbacks import Callback
 
 from sgt_sklearn._random import isolated_generators, seed_from
 from sgt_sklearn.estimators._parameters import check_guidance_parameters
@@ -106,4 +107,4 @@ def _callback_instances(net):
     if isinstance(net.callbacks, (list, tuple)):
         named += net.callbacks
     instances = [item[-1] if isinstance(item, (list, tuple)) else item for item in named]
-    return [c for c in instances if c is not None and not isinstance(c, type)]
+    return [c for c in instances if isinstance(c, Callback)]

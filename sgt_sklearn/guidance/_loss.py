@@ -269,8 +269,8 @@ def saliency_guided_loss(
         values = divergence(clean, masked)
         if values.shape != (len(x),):
             raise ValueError(
-                "The divergence (consistency) must return one value a sample, shape "
-                f"({len(x)},), got {tuple(values.shape)}."
+                f"divergence must return one value a sample, shape ({len(x)},), got "
+                f"{tuple(values.shape)}; estimators take it as the parameter consistency."
             )
     if weight is not None:
         return task, _weighted_mean(values, weight, "divergence", reduction)

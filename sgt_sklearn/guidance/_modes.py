@@ -85,6 +85,11 @@ def passes_agree(forward, modules, x):
     stochastic : bool
         Whether training mode drew from a torch generator.
 
+    Raises
+    ------
+    ValueError
+        If the module changes its input in place.
+
     Examples
     --------
     >>> import torch
@@ -99,7 +104,13 @@ def passes_agree(forward, modules, x):
     # gradients stay enabled: some layers (TransformerEncoderLayer) take another path without
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         states = _generator_states(x)
-        trained = first_output(forward(x.detach())).detach()
+        probe = x.detach().clone()
+        trained = first_output(forward(probe)).detach()
+        if probe._version:
+            raise ValueError(
+                "The module changes its input in place, but guidance needs the input again: make "
+                "its first layers work on a copy (inplace=False)."
+            )
         stochastic = any(
             not torch.equal(a, b) for a, b in zip(states, _generator_states(x), strict=True)
         )
@@ -108,7 +119,7 @@ def passes_agree(forward, modules, x):
             for buffer, value in zip(buffers, before, strict=True):
                 buffer.copy_(value)
         with evaluation_mode(modules):
-            evaluated = first_output(forward(x.detach())).detach()
+            evaluated = first_output(forward(probe)).detach()
     return not stochastic and not moved and torch.equal(trained, evaluated), stochastic
 
 

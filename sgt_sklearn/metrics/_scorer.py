@@ -3,7 +3,6 @@
 import functools
 import inspect
 
-from sgt_sklearn.metrics import _resolve
 from sgt_sklearn.metrics._checks import describe
 from sgt_sklearn.metrics._comprehensiveness import comprehensiveness, comprehensiveness_gap
 from sgt_sklearn.metrics._relevance import relevance_average_precision, relevance_mass_accuracy
@@ -18,28 +17,34 @@ def _removal_gap(estimator, X, y, **options):
     return removal_curve(estimator, X, y, **options).gap
 
 
-def _gini_sparseness(
-    estimator, X, y=None, *, method="saliency", target="predicted", random_state=None
-):
-    net, X = _resolve.resolve_estimator(estimator, X)
-    X, wrap = _resolve.check_input(X)
-    return gini_sparseness(
-        _resolve.compute_attributions(net, X, wrap, None, method, target, random_state)
-    )
-
-
 # name: (function of estimator, X and y; the public function it stands for)
 _METRICS = {
     "comprehensiveness_gap": (comprehensiveness_gap, comprehensiveness_gap),
-    "gini_sparseness": (_gini_sparseness, gini_sparseness),
     "removal_gap": (_removal_gap, removal_curve),
     "sufficiency_gap": (sufficiency_gap, sufficiency_gap),
 }
+
+_RAW = (
+    "a measure that a useless model cannot win, got {name!r}: its raw value follows the "
+    "confidence and brittleness of the model, and one that ignores its input has perfect "
+    "sufficiency. Use '{name}_gap', the same against a random order."
+)
+_SPARSE = (
+    "a measure that a useless model cannot win, got {name!r}: a model that ignores nearly all of "
+    "its input can be the sparsest. Measure it beside a score, with "
+    "`{name}(estimator.attribute(X, standardized=True))`, or pass a callable (estimator, X, y)."
+)
+_MASKED = (
+    "computable from the estimator, X and y, got {name!r}, which needs a relevance mask. Pass a "
+    "callable (estimator, X, y) that knows the mask."
+)
+# name: (public function; what a metric must be instead)
 _REFUSED = {
-    "comprehensiveness": (comprehensiveness, "comprehensiveness_gap"),
-    "sufficiency": (sufficiency, "sufficiency_gap"),
-    "relevance_average_precision": (relevance_average_precision, None),
-    "relevance_mass_accuracy": (relevance_mass_accuracy, None),
+    "comprehensiveness": (comprehensiveness, _RAW),
+    "gini_sparseness": (gini_sparseness, _SPARSE),
+    "relevance_average_precision": (relevance_average_precision, _MASKED),
+    "relevance_mass_accuracy": (relevance_mass_accuracy, _MASKED),
+    "sufficiency": (sufficiency, _RAW),
 }
 
 
@@ -61,7 +66,7 @@ def get_interpretability_scorer_names():
     --------
     >>> from sgt_sklearn.metrics import get_interpretability_scorer_names
     >>> get_interpretability_scorer_names()
-    ['comprehensiveness_gap', 'gini_sparseness', 'removal_gap', 'sufficiency_gap']
+    ['comprehensiveness_gap', 'removal_gap', 'sufficiency_gap']
     """
     return sorted(_METRICS)
 
@@ -133,7 +138,7 @@ def make_interpretability_scorer(metric, **kwargs):
     ------
     ValueError
         If no scorer has that name, or the metric cannot rank models: raw comprehensiveness and
-        sufficiency, and measures that need a relevance mask.
+        sufficiency, sparseness, and measures that need a relevance mask.
     TypeError
         If `metric` is neither a string nor callable, or the metric does not know a keyword.
 
@@ -142,12 +147,11 @@ def make_interpretability_scorer(metric, **kwargs):
     comprehensiveness_gap : Parameters of "comprehensiveness_gap".
     sufficiency_gap : Parameters of "sufficiency_gap".
     removal_curve : Parameters of "removal_gap".
-    gini_sparseness : "gini_sparseness" takes `method`, `target` and `random_state`.
 
     Notes
     -----
-    A constant predictor scores 0 with every named scorer. "gini_sparseness" says nothing about
-    right or wrong: use it beside a gap.
+    A constant predictor scores 0 with every named scorer. :func:`gini_sparseness` is none of them:
+    a model that ignores nearly all of its input can be the sparsest.
 
     Examples
     --------
@@ -164,7 +168,7 @@ def make_interpretability_scorer(metric, **kwargs):
     if name is None:
         return _InterpretabilityScorer(metric, kwargs)
     if name in _REFUSED:
-        raise ValueError(_reason_to_refuse(name))
+        raise ValueError(f"metric must be {_REFUSED[name][1].format(name=name)}")
     if name not in _METRICS:
         raise ValueError(
             f"metric must be one of {_listed()} or a callable (estimator, X, y), got {name!r}."
@@ -202,20 +206,6 @@ def _name_of(function):
     named = [(name, entry[1]) for name, entry in _METRICS.items()]
     named += [(name, entry[0]) for name, entry in _REFUSED.items()]
     return next((name for name, known in named if known is function), None)
-
-
-def _reason_to_refuse(name):
-    gap = _REFUSED[name][1]
-    if gap is not None:
-        return (
-            f"metric must be a measure that a useless model cannot win, got {name!r}: its raw "
-            "value follows the confidence and brittleness of the model, and one that ignores its "
-            f"input has perfect sufficiency. Use {gap!r}, the same against a random order."
-        )
-    return (
-        f"metric must be computable from the estimator, X and y, got {name!r}, which needs a "
-        "relevance mask. Pass a callable (estimator, X, y) that knows the mask."
-    )
 
 
 def _options(name):

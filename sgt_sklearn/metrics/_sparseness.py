@@ -43,7 +43,9 @@ def gini_sparseness(attributions):
     .. math:: \frac{\sum_{k=1}^{d} (2k - d - 1)\, s_{(k)}}{d \sum_{k=1}^{d} s_{(k)}}.
 
     It does not depend on the scale of the attributions or on the order of the cells. Sparse is not
-    right: an attribution of a single wrong feature is as sparse as that of the right one.
+    right: an attribution of a single wrong feature is as sparse as that of the right one, and a
+    model that ignores nearly all of its input can be the sparsest. So no scorer ranks models by
+    it; read it beside their score.
 
     References
     ----------

@@ -117,7 +117,7 @@ def test_data_frames_keep_their_column_names(doubles, table, transformed):
             return super().attribute(X, **options)
 
     comprehensiveness_gap(Net().fit(frame, y), frame)
-    get_interpretability_scorer("gini_sparseness")(Net().fit(frame, y), frame)
+    get_interpretability_scorer("sufficiency_gap")(Net().fit(frame, y), frame)
     assert names == [list("abcdef")] * 2
 
 

@@ -14,13 +14,12 @@ from sgt_sklearn.metrics import (
     comprehensiveness_gap,
     get_interpretability_scorer,
     get_interpretability_scorer_names,
-    gini_sparseness,
     make_interpretability_scorer,
     removal_curve,
     sufficiency_gap,
 )
 
-NAMES = ["comprehensiveness_gap", "gini_sparseness", "removal_gap", "sufficiency_gap"]
+NAMES = ["comprehensiveness_gap", "removal_gap", "sufficiency_gap"]
 
 
 def mean_attribution(estimator, X, y, *, power=1):
@@ -36,7 +35,6 @@ def test_scorer_equals_its_metric(softmax, table, name):
     X, y = table
     expected = {
         "comprehensiveness_gap": lambda: comprehensiveness_gap(softmax, X, random_state=0),
-        "gini_sparseness": lambda: gini_sparseness(softmax.attribute(X, standardized=True)),
         "removal_gap": lambda: removal_curve(softmax, X, y, random_state=0).gap,
         "sufficiency_gap": lambda: sufficiency_gap(softmax, X, random_state=0),
     }[name]()
@@ -54,8 +52,8 @@ def test_constant_predictor_scores_zero(doubles, table, name):
 
 
 def test_y_is_optional_where_the_metric_needs_none(softmax, table):
-    for name in ("comprehensiveness_gap", "gini_sparseness", "sufficiency_gap"):
-        assert get_interpretability_scorer(name)(softmax, table[0]) > 0
+    for metric in ("comprehensiveness_gap", "sufficiency_gap", mean_attribution):
+        assert make_interpretability_scorer(metric)(softmax, table[0]) > 0
     with pytest.raises(ValueError, match="y must hold the true targets"):
         get_interpretability_scorer("removal_gap")(softmax, table[0])
 
@@ -68,9 +66,9 @@ def test_options_reach_the_metric(softmax, table):
     scorer = make_interpretability_scorer("removal_gap", scoring="f1_macro")
     expected = removal_curve(softmax, X, y, scoring="f1_macro", random_state=0).gap
     assert scorer(softmax, X, y) == expected
-    scorer = make_interpretability_scorer("gini_sparseness", target=0)
-    expected = gini_sparseness(softmax.attribute(X, target=0, standardized=True))
-    assert scorer(softmax, X) == expected
+    scorer = make_interpretability_scorer("comprehensiveness_gap", target=0)
+    expected = comprehensiveness_gap(softmax, X, target=0, random_state=0)
+    assert scorer(softmax, X) == expected != comprehensiveness_gap(softmax, X, random_state=0)
 
 
 def test_random_state_is_zero_unless_given(softmax, table):
@@ -85,7 +83,6 @@ def test_random_state_is_zero_unless_given(softmax, table):
     ("function", "name"),
     [
         (comprehensiveness_gap, "comprehensiveness_gap"),
-        (gini_sparseness, "gini_sparseness"),
         (removal_curve, "removal_gap"),
         (sufficiency_gap, "sufficiency_gap"),
     ],
@@ -105,8 +102,8 @@ def test_repr():
     scorer = make_interpretability_scorer("comprehensiveness_gap", outcome="flip", n_draws=3)
     expected = "'comprehensiveness_gap', n_draws=3, outcome='flip', random_state=0"
     assert repr(scorer) == f"make_interpretability_scorer({expected})"
-    assert repr(make_interpretability_scorer("gini_sparseness")) == (
-        "make_interpretability_scorer('gini_sparseness', random_state=0)"
+    assert repr(make_interpretability_scorer("removal_gap")) == (
+        "make_interpretability_scorer('removal_gap', random_state=0)"
     )
 
 
@@ -158,6 +155,18 @@ def test_raw_measures_are_refused(name):
             make_interpretability_scorer(metric)
 
 
+def test_sparseness_is_refused():
+    reason = (
+        r"useless model cannot win, got 'gini_sparseness'.* ignores nearly all of its input .*"
+        r"`gini_sparseness\(estimator.attribute\(X, standardized=True\)\)`, or pass a callable"
+    )
+    for metric in ("gini_sparseness", metrics.gini_sparseness):
+        with pytest.raises(ValueError, match=reason):
+            make_interpretability_scorer(metric)
+    with pytest.raises(ValueError, match=reason):
+        get_interpretability_scorer("gini_sparseness")
+
+
 @pytest.mark.parametrize("name", ["relevance_average_precision", "relevance_mass_accuracy"])
 def test_measures_with_a_mask_are_refused(name):
     for metric in (name, getattr(metrics, name)):
@@ -177,14 +186,15 @@ def test_bad_input():
         get_interpretability_scorer(None)
     with pytest.raises(TypeError, match=r"of 'removal_gap' must be among .*scoring.*outc"):
         make_interpretability_scorer("removal_gap", outcome="flip")
-    with pytest.raises(TypeError, match="got n_draws"):
-        make_interpretability_scorer("gini_sparseness", n_draws=3)
+    with pytest.raises(TypeError, match="got scoring"):
+        make_interpretability_scorer("comprehensiveness_gap", n_draws=3, scoring="accuracy")
     with pytest.raises(TypeError, match="got attributions"):
         make_interpretability_scorer("sufficiency_gap", attributions=np.ones((2, 2)))
 
 
-def test_gini_needs_attributions_of_the_estimator(table):
+@pytest.mark.parametrize("name", NAMES)
+def test_named_scorers_need_attributions_of_the_estimator(table, name):
     X, y = table
-    scorer = get_interpretability_scorer("gini_sparseness")
+    scorer = get_interpretability_scorer(name)
     with pytest.raises(TypeError, match="method `attribute`"):
         scorer(LogisticRegression().fit(X, y), X, y)

@@ -79,5 +79,5 @@ def test_pixels_of_images_are_replaced_with_all_channels(device):
 def test_noise_of_attributions_follows_random_state(device):
     X, y = load_breast_cancer(return_X_y=True)
     net = SaliencyGuidedClassifier(max_epochs=2, device=device, random_state=0).fit(X, y)
-    scorer = make_interpretability_scorer("gini_sparseness", method="smooth_grad")
+    scorer = make_interpretability_scorer("comprehensiveness_gap", method="smooth_grad")
     assert scorer(net, X[:50]) == scorer(net, X[:50])
