@@ -22,6 +22,7 @@ from tqdm import tqdm
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor, paper_settings
 from sgt_sklearn.metrics import (
     get_interpretability_scorer_names,
+    gini_sparseness,
     make_interpretability_scorer,
     relevance_average_precision,
     relevance_mass_accuracy,
@@ -135,13 +136,12 @@ USELESS = ("lambda = 1000", "constant")
 
 def scorers(classifies):
     """Every named scorer, and the gaps in flips for classifiers; all with few draws."""
-    gaps = ("comprehensiveness_gap", "sufficiency_gap", "removal_gap")
     found = {
-        name: make_interpretability_scorer(name, **({"n_draws": N_DRAWS} if name in gaps else {}))
+        name: make_interpretability_scorer(name, n_draws=N_DRAWS)
         for name in get_interpretability_scorer_names()
     }
     if classifies:
-        for name in gaps[:2]:
+        for name in ("comprehensiveness_gap", "sufficiency_gap"):
             found[f"{name}_flip"] = make_interpretability_scorer(
                 name, outcome="flip", n_draws=N_DRAWS
             )
@@ -156,6 +156,7 @@ def measure(model, split):
     for name, scorer in scorers(split.classifies).items():
         measures[name] = scorer(model, X, y)
     attributions = model.attribute(X, standardized=True)
+    measures["gini_sparseness"] = gini_sparseness(attributions)
     if split.relevance is not None:
         measures["average_precision"] = relevance_average_precision(attributions, split.relevance)
     if split.inside is not None:

@@ -59,7 +59,7 @@ def paper_settings(kind):
     ----------
     kind : {"image", "tabular", "time_series"}
         Kind of input. The paper has no tabular experiments; "tabular" applies the same rule to
-        columns, with the range taken over the columns of a row.
+        columns, with the range taken over the columns of a row: standardise them first.
 
     Returns
     -------
