@@ -34,7 +34,7 @@ GUIDANCE_PARAMETERS = (
     "random_state",
 )
 
-_TRANSIENT = ("_guidance_", "_session_", "_encoded_")
+_TRANSIENT = ("_guidance_", "_session_", "_encoded_", "_in_training_")
 _LOSS_NAMES = ("train_task_loss", "train_consistency_loss")
 
 
@@ -107,9 +107,10 @@ default="auto"
     (3, 5)
     """
 
-    # state beside the parameters; the names end in _ so that skorch takes none for a parameter
+    # state; the names end in _ so that skorch takes none for a parameter
     _guidance_ = None
     _session_ = False
+    _in_training_ = None
     _seed_ = None
     _generator_states_ = None
     _mask_state_ = {}  # replaced, never written to
@@ -290,7 +291,7 @@ default="auto"
         try:
             super().fit_loop(X, y, epochs, **fit_params)
         finally:
-            self._guidance_ = None
+            self._guidance_ = self._in_training_ = None
             if guidance.generator is not None:
                 self._mask_state_ = {"mask": guidance.generator.get_state()}
         return self
@@ -368,14 +369,18 @@ default="auto"
         return {"loss": loss, "y_pred": y_pred}
 
     def _set_training(self, training=True):
-        # skorch sets the mode in each step; setting an attribute of a module is slow, reading it
-        # is not
-        for name in (*self._modules, *self._criteria):
-            component = getattr(self, name + "_")
-            if isinstance(component, torch.nn.Module) and any(
-                module.training is not training for module in component.modules()
-            ):
-                component.train(training)
+        # skorch walks the modules in each step; here those of the last walk are looked at first
+        module, walked = self._in_training_ or (None, ())
+        same = training and walked and module is getattr(self, "module_", None)
+        if same and all(m.training for m in walked):
+            return
+        super()._set_training(training)
+        if training:
+            tops = [getattr(self, name + "_") for name in (*self._modules, *self._criteria)]
+            walked = [m for t in tops if isinstance(t, torch.nn.Module) for m in t.modules()]
+            self._in_training_ = (getattr(self, "module_", None), walked)
+        elif self._in_training_ is not None:
+            self._in_training_ = None
 
     def infer(self, x, **fit_params):
         """Run the module on a batch; in a guided training step, keep input and output.
