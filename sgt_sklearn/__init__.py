@@ -1,4 +1,4 @@
-"""Neural networks with gradient explanations one can trust: saliency guided training."""
+"""Saliency guided training: neural networks trained for their gradient explanations."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from sgt_sklearn._random import isolated_generators
 from sgt_sklearn._statistics import FeatureStatistics
 from sgt_sklearn.estimators._batches import writable
-from sgt_sklearn.estimators._checks import check_output_fits, naming
+from sgt_sklearn.estimators._checks import check_output_fits, check_training_parameters, naming
 from sgt_sklearn.estimators._mixin import SaliencyGuidedMixin
 from sgt_sklearn.estimators._named import (
     accepted_sizes,
@@ -177,6 +177,11 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         ValueError, TypeError
             For input or parameters that cannot be fitted; the estimator is then as it was before.
         """
+        if "sample_weight" in fit_params:
+            raise TypeError(
+                f"{type(self).__name__} does not take sample_weight yet; weights are an argument "
+                "of sgt_sklearn.guidance.saliency_guided_loss."
+            )
         fresh = not (self.warm_start and self.initialized_)
         with fit_session(self, fresh=fresh):
             X, y = self._prepare_fit(X, y, fresh)
@@ -229,6 +234,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
             self._encoded_ = False
 
     def _prepare_fit(self, X, y, fresh, classes=None):
+        check_training_parameters(self)
         self._output_checked_ = False
         # a net that was only initialised goes on fitting, but from its first data
         fresh = fresh or not self._data_seen_
@@ -449,6 +455,11 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
 
     def _validate_inputs(self, X):
         if self._has_named_module():
+            if len(self._input_shape_) > 1 and np.ndim(X) != 1 + len(self._input_shape_):
+                raise ValueError(
+                    f"X must hold samples of shape {self._input_shape_}, got shape {np.shape(X)}: "
+                    "one image alone needs X[None], grey images X[:, None]."
+                )
             X = self._validate_array(X, reset=False)
             self._check_shape(X)
         elif hasattr(self, "n_features_in_") and hasattr(X, "shape") and len(X.shape) != 3:

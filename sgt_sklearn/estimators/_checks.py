@@ -1,6 +1,7 @@
 """Whether a module's output fits its criterion and targets."""
 
 from contextlib import contextmanager
+from numbers import Integral, Real
 
 import torch
 from torch import nn
@@ -16,6 +17,55 @@ _ELEMENTWISE = (
     nn.BCEWithLogitsLoss,
     nn.BCELoss,
 )
+
+
+def check_training_parameters(net):
+    """Refuse parameters of skorch that would fail later, or train nothing, without a word.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        The net, not yet initialised.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the parameter, what it must be, and what it got.
+    """
+    for name in ("optimizer", "iterator_train", "iterator_valid"):
+        _require(callable(getattr(net, name)), net, name, "a class", TypeError)
+    _require(
+        net.train_split is None or callable(net.train_split),
+        net,
+        "train_split",
+        "None or a callable such as skorch.dataset.ValidSplit(0.2)",
+        TypeError,
+    )
+    _require(
+        net.callbacks is None or net.callbacks == "disable" or isinstance(net.callbacks, list),
+        net,
+        "callbacks",
+        "None, 'disable' or a list of callbacks",
+        TypeError,
+    )
+    _require(isinstance(net.lr, (Real, torch.Tensor)), net, "lr", "a number", TypeError)
+    for name, must_be in (
+        ("max_epochs", "an int of at least 1"),
+        ("batch_size", "an int of at least 1, or -1 for all rows"),
+    ):
+        value = getattr(net, name)
+        _require(isinstance(value, Integral), net, name, must_be, TypeError)
+        _require(value >= 1 or (name, value) == ("batch_size", -1), net, name, must_be, ValueError)
+    try:
+        torch.device(net.device) if net.device not in ("auto", None) else None
+    except (RuntimeError, TypeError) as error:
+        message = f"device must be 'auto' or a torch device such as 'cpu', got {net.device!r}."
+        raise ValueError(message) from error
+
+
+def _require(holds, net, name, must_be, kind):
+    if not holds:
+        raise kind(f"{name} must be {must_be}, got {getattr(net, name)!r}.")
 
 
 @contextmanager

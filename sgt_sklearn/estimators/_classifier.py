@@ -13,7 +13,7 @@ from sgt_sklearn.estimators._parameters import unwrap
 
 
 class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
-    """Neural network classifier trained so that its gradient explanations can be trusted.
+    """Neural network classifier whose gradient explanations are trained to point at what it uses.
 
     While it trains, the least salient features of each sample are hidden and the network is
     asked not to change its output (saliency guided training). Without further arguments it takes
@@ -26,7 +26,8 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         the standardisation of the input built in. Arguments go by `module__*`, for example
         ``module__hidden=(64, 64)``; see :class:`sgt_sklearn.modules.MLP`. A module of your own
         gets X and integer y as passed; sizes that its constructor takes (n_features, n_outputs,
-        n_channels, height, width) are filled in.
+        n_channels, height, width) are filled in. As in skorch, an instance is trained in place and
+        cloned with its weights: pass the class for cross-validation and searches.
     criterion : "auto" or torch criterion class, default="auto"
         "auto": ``CrossEntropyLoss``, so the module returns logits.
     optimizer : torch optimizer class, default=torch.optim.Adam
@@ -168,7 +169,7 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
             if len(self.classes_inferred_) < 2:
                 raise ValueError(
                     "y must have at least 2 classes, got one class: "
-                    f"{self.classes_inferred_[0]!r}."
+                    f"{self.classes_inferred_.tolist()[0]!r}."
                 )
         unknown = np.setdiff1d(labels, self.classes_inferred_)
         if len(unknown):

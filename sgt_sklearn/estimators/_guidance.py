@@ -79,8 +79,9 @@ class Guidance:
         if not isinstance(x, torch.Tensor):
             raise TypeError(
                 "Guidance masks a single input array, but the module gets "
-                f"{type(x).__name__}. Pass X as one array, or set consistency_weight=0 to train "
-                "without guidance."
+                f"{type(x).__name__} (skorch hands a DataFrame on as one input a column: pass "
+                "X.to_numpy(dtype='float32')). Or set consistency_weight=0 to train without "
+                "guidance."
             )
         if not x.is_floating_point():
             raise TypeError(

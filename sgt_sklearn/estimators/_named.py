@@ -53,7 +53,7 @@ def check_axes(module, shape):
         raise ValueError(
             f"module={module!r} takes X of {' or '.join(kinds[axes] for axes in sorted(takes))}, "
             f"got shape {shape}. Reshape X to (n_samples, n_features) or (n_samples, n_channels, "
-            "height, width), or pass a module of your own."
+            "height, width) (grey images: X[:, None]), or pass a module of your own."
         )
 
 

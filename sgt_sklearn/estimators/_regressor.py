@@ -10,7 +10,7 @@ from sgt_sklearn.estimators._base import SaliencyGuidedEstimator
 
 
 class SaliencyGuidedRegressor(SaliencyGuidedEstimator, NeuralNetRegressor):
-    """Neural network regressor trained so that its gradient explanations can be trusted.
+    """Neural network regressor whose gradient explanations are trained to point at what it uses.
 
     While it trains, the least salient features of each sample are hidden and the network is
     asked not to change its output (saliency guided training). Without further arguments it takes
