@@ -50,9 +50,9 @@ mask_value, feature_groups, consistency, saliency_pass, random_state
 
     Attributes
     ----------
-    ``n_features_in_`` : int
+    n_features_in_ : int
         Columns; channels of images.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has string names.
     feature_importances_ : ndarray of shape ``X.shape[1:]``
         Mean absolute standardised gradient over training rows, normalised to sum to 1.
