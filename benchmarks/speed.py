@@ -5,7 +5,7 @@ Exits with 1 if the whole interval of a ratio lies above its bound.
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -182,6 +182,7 @@ def cases():
     fewer = Shape("MLP, 20,000 x 30, batch 256", 20_000, (30,), 2, 256, 4)
     more_images = Shape("CNN, 28 x 28, batch 32", 1280, (1, 28, 28), 10, 32, 4)
     plain = partial(SaliencyGuidedClassifier, consistency_weight=0)
+    default_epochs = replace(TABLE, epochs=SaliencyGuidedClassifier().max_epochs)
     smaller = Shape("MLP, 569 x 30, batch 32", 569, (30,), 2, 32, 30)
     # num_workers=0 is the default; naming it makes our estimator take skorch's DataLoader path
     loader = {"note": ", both through DataLoader", "iterator_train__num_workers": 0}
@@ -205,6 +206,12 @@ def cases():
             TABLE.name,
             1.15,
             (explicit_fit(plain, TABLE), hand_written_fit(TABLE)),
+        ),
+        (
+            "plain fit / hand-written loop, same module",
+            f"{TABLE.name}, {default_epochs.epochs} epochs (the default)",
+            1.15,
+            (explicit_fit(plain, default_epochs), hand_written_fit(default_epochs)),
         ),
         (
             "plain fit / hand-written loop, standardised outside",

@@ -14,7 +14,7 @@ from sgt_sklearn._random import isolated_generators, mask_seed
 from sgt_sklearn.attribution import first_output
 from sgt_sklearn.estimators._attribute import AttributionMixin
 from sgt_sklearn.estimators._batches import memory_batches
-from sgt_sklearn.estimators._callbacks import TaskLoss
+from sgt_sklearn.estimators._callbacks import ListeningMixin, TaskLoss
 from sgt_sklearn.estimators._device import DeviceMixin
 from sgt_sklearn.estimators._guidance import Guidance, training_statistics
 from sgt_sklearn.estimators._parameters import unwrap
@@ -34,11 +34,11 @@ GUIDANCE_PARAMETERS = (
     "random_state",
 )
 
-_TRANSIENT = ("_guidance_", "_session_", "_encoded_", "_in_training_")
+_TRANSIENT = ("_guidance_", "_session_", "_encoded_", "_in_training_", "_listeners_")
 _LOSS_NAMES = ("train_task_loss", "train_consistency_loss")
 
 
-class SaliencyGuidedMixin(AttributionMixin, DeviceMixin):
+class SaliencyGuidedMixin(AttributionMixin, DeviceMixin, ListeningMixin):
     """Saliency guided training for a skorch net of your own; put it before the net class.
 
     For each batch the net ranks the features by the gradient of its output with respect to the

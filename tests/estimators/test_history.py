@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping
 from skorch.dataset import ValidSplit
 from torch import nn
 
@@ -135,3 +135,30 @@ def test_early_stopping_watches_the_task_loss_of_validation(device):
     losses = net.history[:, "valid_loss"]
     assert len(losses) < 100
     assert min(losses[-2:]) >= min(losses[:-2]) * (1 - 1e-3)
+
+
+class Counter(Callback):
+    """Counts the events of a batch; one of them is set on the instance only."""
+
+    def __init__(self):
+        self.events = []
+
+    def on_batch_begin(self, net, **kwargs):
+        self.events.append("begin")
+
+    def on_grad_computed(self, net, **kwargs):
+        self.events.append("gradient")
+
+
+def test_callbacks_that_act_on_batches_hear_every_batch(device):
+    class_method, on_instance = Counter(), Callback()
+    on_instance.on_batch_end = lambda net, **kwargs: class_method.events.append("end")
+    net = SaliencyGuidedClassifier(
+        max_epochs=2,
+        batch_size=16,
+        device=device,
+        callbacks=[("counter", class_method), ("patched", on_instance)],
+    )
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    net.fit(X, X[:, 0] > 0)
+    assert class_method.events == ["begin", "gradient", "end"] * 6
