@@ -257,12 +257,13 @@ def main():
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
+    # small networks have little work for a second thread, and on a busy machine threads that wait
+    # for each other take many times longer; the search uses the other core
+    torch.set_num_threads(1)
 
     models, X_test, y_test = digits_models(args.random_state)
     rows = digits_rows(models, X_test, y_test)
     draw_saliency(models, X_test, y_test, args.output / "saliency.png")
-    # a network of 32 units has no work for a second thread, only waiting
-    torch.set_num_threads(1)
     rows += breast_cancer_rows(args.random_state)
     rows += diabetes_rows(args.random_state)
 
