@@ -216,7 +216,7 @@ def cases():
         (
             "plain fit / hand-written loop, standardised outside",
             TABLE.name,
-            None,
+            1.15,
             (estimator_fit(TABLE, consistency_weight=0), hand_written_fit(TABLE)),
         ),
     ]
