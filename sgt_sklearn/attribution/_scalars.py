@@ -125,13 +125,15 @@ def output_gradient(output, y, *, kind, likelihood):
     if likelihood == "bernoulli":
         sign = 2 * y.reshape(output.shape).to(output.dtype) - 1
         return sign * torch.sigmoid(-sign * output) if kind == "log_proba" else sign
+    shift = 1 / output.shape[1] if kind == "margin" else 0.0
     if y.is_floating_point():
-        gradient = y.to(output.dtype)
+        gradient = y.to(output.dtype) - shift
     else:
-        gradient = torch.zeros_like(output).scatter_(1, y.long().unsqueeze(1), 1.0)
+        gradient = torch.full_like(output, -shift)
+        gradient.scatter_(1, y.long().unsqueeze(1), 1.0 - shift)
     if kind == "log_proba":
         return gradient - output.softmax(1) * gradient.sum(1, keepdim=True)
-    return gradient - 1 / output.shape[1] if kind == "margin" else gradient
+    return gradient
 
 
 def _check_names(kind, likelihood):

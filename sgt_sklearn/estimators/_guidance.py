@@ -140,7 +140,7 @@ class Guidance:
             self.losses = (task.detach(), consistency.detach())
         if consistency.ndim and task.ndim > 1:
             consistency = consistency.reshape(-1, *(1,) * (task.ndim - 1))
-        return task + float(self._net.consistency_weight) * consistency
+        return torch.add(task, consistency, alpha=float(self._net.consistency_weight))
 
     def trained_parameters(self):
         """Parameters that the optimizers train now; layers may be frozen and thawed in between."""

@@ -334,7 +334,7 @@ default="auto"
             losses = guidance.end_step()
         if losses is not None:
             for name, loss in zip(_LOSS_NAMES, losses, strict=True):
-                self.history.record_batch(name, loss.mean().item())
+                self.history.record_batch(name, (loss.mean() if loss.ndim else loss).item())
         return step
 
     def train_step_single(self, batch, **fit_params):

@@ -15,8 +15,8 @@ def _reduce(values, reduction):
 
 def categorical_kl(output, masked_output, *, reduction="mean"):
     """Kullback-Leibler divergence of softmax outputs, KL(clean || masked), classes on axis 1."""
-    log_p = F.log_softmax(output, dim=1)
-    log_q = F.log_softmax(masked_output, dim=1)
+    log_p = output.log_softmax(1)
+    log_q = masked_output.log_softmax(1)
     # a sum over classes; axes behind them (positions) are reduced as the criterion reduces them
     return _reduce((log_p.exp() * (log_p - log_q)).sum(1), reduction)
 

@@ -44,4 +44,4 @@ class StandardizedInput(nn.Module):
         torch.Tensor
             The output of the wrapped module.
         """
-        return self.module((x - self.mean) * self.factor)
+        return self.module((x - self.mean).mul_(self.factor))
