@@ -147,9 +147,8 @@ def _guided_loss(inputs, saliency_pass):
     return guided_loss
 
 
-def guided_fits(shape, bound, **params):
+def guided_fits(shape, bound, note="", **params):
     """Case: guided fit over plain fit of the same network."""
-    note = ", dropout .1 (separate pass)" if params else ""
     runs = (
         estimator_fit(shape, **params),
         estimator_fit(shape, consistency_weight=0, **params),
@@ -185,14 +184,16 @@ def cases():
     default_epochs = replace(TABLE, epochs=SaliencyGuidedClassifier().max_epochs)
     smaller = Shape("MLP, 569 x 30, batch 32", 569, (30,), 2, 32, 30)
     # num_workers=0 is the default; naming it makes our estimator take skorch's DataLoader path
+    dropout = {"note": ", dropout .1 (separate pass)", "module__dropout": 0.1}
     loader = {"note": ", both through DataLoader", "iterator_train__num_workers": 0}
     return [
         guided_fits(TABLE, 2.45),
         guided_fits(SMALL_TABLE, 2.45),
+        guided_fits(TABLE, 2.45, note=", hidden (128, 128)", module__hidden=(128, 128)),
         guided_fits(IMAGES, 2.8),
         guided_fits(LARGE_BATCHES, 2.8),
-        guided_fits(SMALL_TABLE, None, module__dropout=0.1),
-        guided_fits(IMAGES, None, module__dropout=0.1),
+        guided_fits(SMALL_TABLE, None, **dropout),
+        guided_fits(IMAGES, None, **dropout),
         guided_loops(TABLE, 2.45),
         guided_loops(SMALL_TABLE, 2.45),
         guided_loops(IMAGES, 2.8),
@@ -218,6 +219,15 @@ def cases():
             TABLE.name,
             1.15,
             (estimator_fit(TABLE, consistency_weight=0), hand_written_fit(TABLE)),
+        ),
+        (
+            "plain fit / hand-written loop, standardised outside",
+            f"{TABLE.name}, {default_epochs.epochs} epochs (the default)",
+            1.15,
+            (
+                estimator_fit(default_epochs, consistency_weight=0),
+                hand_written_fit(default_epochs),
+            ),
         ),
     ]
 
