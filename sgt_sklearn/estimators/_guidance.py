@@ -160,6 +160,7 @@ class Guidance:
                 self.generator.manual_seed(self._seed)
             else:
                 self.generator.manual_seed(int(torch.randint(2**62, ()).item()))
+            net._separate_noise(self.generator)
         self._shape = x.shape[1:]
         self._settings = resolve_auto(net.get_guidance_params(), x.ndim)
         self._criterion = unwrap(net.criterion_)
@@ -232,7 +233,7 @@ class Guidance:
         agree, self._stochastic = passes_agree(forward, self._modules, x)
         # modules whose modes the extra passes must set; where modes agree, there are none
         self._moded = () if agree else self._modules
-        compiled = any(hasattr(m, "_orig_mod") for m in self._modules)
+        compiled = any(hasattr(s, "_orig_mod") for m in self._modules for s in m.modules())
         if self._settings["mask_order"] == "random":
             self.shared = False
         elif compiled and requested == "shared":
@@ -256,5 +257,5 @@ def training_statistics(net, X):
     if not is_dataset(X):
         X = net.get_dataset(X)
     with nullcontext() if net.random_state is None else isolated_generators(seed=0):
-        batches = (to_numpy(unpack_data(batch)[0]) for batch in net.get_iterator(X))
+        batches = (to_numpy(unpack_data(batch)[0]) for batch in net._whole(net.get_iterator(X)))
         return FeatureStatistics.from_batches(batches)

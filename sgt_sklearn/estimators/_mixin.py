@@ -12,6 +12,7 @@ from skorch.utils import to_tensor
 
 from sgt_sklearn._random import isolated_generators, mask_seed
 from sgt_sklearn.attribution import first_output
+from sgt_sklearn.estimators._accelerate import ProcessesMixin
 from sgt_sklearn.estimators._attribute import AttributionMixin
 from sgt_sklearn.estimators._batches import memory_batches
 from sgt_sklearn.estimators._callbacks import ListeningMixin, TaskLoss
@@ -38,7 +39,7 @@ _TRANSIENT = ("_guidance_", "_session_", "_encoded_", "_in_training_", "_listene
 _LOSS_NAMES = ("train_task_loss", "train_consistency_loss")
 
 
-class SaliencyGuidedMixin(AttributionMixin, DeviceMixin, ListeningMixin):
+class SaliencyGuidedMixin(AttributionMixin, DeviceMixin, ListeningMixin, ProcessesMixin):
     """Saliency guided training for a skorch net of your own; put it before the net class.
 
     For each batch the net ranks the features by the gradient of its output with respect to the
@@ -402,9 +403,8 @@ default="auto"
         if guidance is None or not guidance.in_step or not torch.is_grad_enabled():
             return super().infer(x, **fit_params)
         inherited = super().infer
-        x = guidance.prepare(
-            to_tensor(x, device=self.device), lambda data: inherited(data, **fit_params)
-        )
+        x = to_tensor(x, device=self.device)
+        x = guidance.prepare(x, self._beside_step(inherited, **fit_params))
         guidance.output = inherited(x, **fit_params)
         return guidance.output
 
@@ -476,11 +476,11 @@ default="auto"
         draws = self.random_state is None or self._session_
         iterator = getattr(self, name)
         batches = memory_batches(dataset, iterator, kwargs, draw_base_seed=draws)
-        if batches is not None:
+        if batches is not None and not self._accelerated_:
             return batches
         if not draws and iterator is torch.utils.data.DataLoader:
             kwargs.setdefault("generator", torch.Generator().manual_seed(0))
-        return iterator(dataset, **kwargs)
+        return self._split(iterator(dataset, **kwargs))
 
     def _batch_size(self, training):
         return self.batch_size
