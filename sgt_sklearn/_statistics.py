@@ -21,24 +21,23 @@ class FeatureStatistics:
     scale: np.ndarray
 
     @classmethod
-    def from_array(cls, X):
+    def from_array(cls, X, weight=None):
         """Statistics of an array of shape (n_samples, ...), accumulated in float64."""
-        return cls.from_batches(X[i : i + _CHUNK] for i in range(0, len(X), _CHUNK))
+        parts = [slice(start, start + _CHUNK) for start in range(0, len(X), _CHUNK)]
+        return cls.from_batches((X[p], None if weight is None else weight[p]) for p in parts)
 
     @classmethod
     def from_batches(cls, batches):
-        """Statistics of a stream of arrays of shape (batch, ...)."""
+        """Statistics of a stream of (array of shape (batch, ...), weights of its rows or None)."""
         count, mean, squares, minimum, maximum = 0, 0.0, 0.0, np.inf, -np.inf
-        for batch in batches:
+        for batch, weight in batches:
             batch = np.asarray(batch, dtype=np.float64)
-            axes, size = feature_axes(batch.ndim), batch.size
+            axes = feature_axes(batch.ndim)
             minimum = np.minimum(minimum, batch.min(axes))
             maximum = np.maximum(maximum, batch.max(axes))
-            size //= minimum.size
-            batch_mean = batch.mean(axes, keepdims=True)
-            batch_squares = ((batch - batch_mean) ** 2).sum(axes)
+            size, batch_mean, batch_squares = _moments(batch, weight, axes)
             # the pairwise update of Chan, Golub and LeVeque (1983): exact merging of moments
-            delta = batch_mean.reshape(minimum.shape) - mean
+            delta = batch_mean - mean
             total = count + size
             mean = mean + delta * (size / total)
             squares = squares + batch_squares + delta**2 * (count * size / total)
@@ -47,6 +46,19 @@ class FeatureStatistics:
         scale = np.where(minimum == maximum, 0.0, np.sqrt(squares / count))
         shape = minimum.shape + (1,) * (ndim - 2 if ndim > 3 else 0)
         return cls(*(a.reshape(shape) for a in (minimum, maximum, mean, scale)))
+
+
+def _moments(batch, weight, axes):
+    """Summed weight, mean and summed squared deviation of each feature."""
+    if weight is None:
+        mean = batch.mean(axes, keepdims=True)
+        size = batch.size // mean.size
+        return size, mean.squeeze(axes), ((batch - mean) ** 2).sum(axes)
+    weight = np.asarray(weight, dtype=np.float64).reshape(-1, *(1,) * (batch.ndim - 1))
+    mean = (weight * batch).sum(axes, keepdims=True)
+    size = weight.sum() * (batch.size // mean.size // len(batch))
+    mean = mean / size
+    return size, mean.squeeze(axes), (weight * (batch - mean) ** 2).sum(axes)
 
 
 def feature_axes(ndim):

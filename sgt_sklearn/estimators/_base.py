@@ -23,6 +23,7 @@ from sgt_sklearn.estimators._named import (
     sizes_of,
 )
 from sgt_sklearn.estimators._parameters import group_labels, is_auto, resolve_auto
+from sgt_sklearn.estimators._persistence import PersistenceMixin
 from sgt_sklearn.estimators._session import fit_session
 from sgt_sklearn.modules import StandardizedInput
 
@@ -33,7 +34,7 @@ _SKORCH_STATE = ("history_", "initialized_", "virtual_params_")
 _IMPORTANCE_ROWS = {2: 2048}  # axes of X: rows; any other X has few, dear ones
 
 
-class SaliencyGuidedEstimator(SaliencyGuidedMixin):
+class SaliencyGuidedEstimator(SaliencyGuidedMixin, PersistenceMixin):
     """Base of the classifier and the regressor; put before a skorch net class."""
 
     # class attributes and not instance attributes, so that a new estimator holds its parameters
@@ -155,7 +156,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
 
     # fitting
 
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X, y=None, sample_weight=None, **fit_params):
         """Fit the net anew (unless `warm_start`).
 
         Parameters
@@ -164,6 +165,9 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
             Training data; a module of your own takes whatever skorch takes.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Labels or targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; both loss terms of a batch become ``sum w_i l_i / sum w_i``. A sample of
+            weight 0 is left out: nothing depends on it, not even `classes_`.
         **fit_params
             Passed on to the module and the train split, as in skorch.
 
@@ -177,20 +181,15 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         ValueError, TypeError
             For input or parameters that cannot be fitted; the estimator is then as it was before.
         """
-        if "sample_weight" in fit_params:
-            raise TypeError(
-                f"{type(self).__name__} does not take sample_weight yet; weights are an argument "
-                "of sgt_sklearn.guidance.saliency_guided_loss."
-            )
         fresh = not (self.warm_start and self.initialized_)
         with fit_session(self, fresh=fresh):
-            X, y = self._prepare_fit(X, y, fresh)
+            X, y = self._prepare_fit(X, y, fresh, sample_weight)
             with self._encoding():
                 super().fit(X, y, **fit_params)
             self._finish_fit(X)
         return self
 
-    def partial_fit(self, X, y=None, classes=None, **fit_params):
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
         """Go on fitting for `max_epochs` epochs.
 
         Parameters
@@ -201,6 +200,8 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
             Labels or targets.
         classes : array-like, default=None
             All labels that may occur, for a classifier's first call; None takes those of `y`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, as for `fit`.
         **fit_params
             Passed on to the module and the train split, as in skorch.
 
@@ -218,7 +219,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
             return super().partial_fit(X, y, **fit_params)
         fresh = not self.initialized_
         with fit_session(self, fresh=fresh):
-            X, y = self._prepare_fit(X, y, fresh, classes)
+            X, y = self._prepare_fit(X, y, fresh, sample_weight, classes, partial=True)
             with self._encoding():
                 super().partial_fit(X, y, **fit_params)
             self._finish_fit(X)
@@ -233,7 +234,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
         finally:
             self._encoded_ = False
 
-    def _prepare_fit(self, X, y, fresh, classes=None):
+    def _prepare_fit(self, X, y, fresh, sample_weight, classes=None, partial=False):
         check_training_parameters(self)
         self._output_checked_ = False
         # a net that was only initialised goes on fitting, but from its first data
@@ -254,9 +255,14 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
                 raise ValueError(f"X must have rows and features, got shape {tuple(X.shape)}.")
             X, y = writable(X), writable(y)
             self._record_features(X, fresh)
-        y = self._encode_targets(X, y, fresh, classes)
+        X, y = self._take_weights(X, y, sample_weight)
+        labels, y = y, self._encode_targets(X, y, fresh, classes)
+        X, y = self._weigh_classes(X, y, labels, partial)
         if isinstance(X, (np.ndarray, torch.Tensor)) and X.ndim > 1:
             self._describe_inputs(X, y, fresh)
+        return X, y
+
+    def _weigh_classes(self, X, y, labels, partial):
         return X, y
 
     def _has_named_module(self):
@@ -300,7 +306,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
             return
         array = to_numpy(X)
         if array.dtype.kind == "f":
-            self._statistics_ = FeatureStatistics.from_array(array)
+            self._statistics_ = FeatureStatistics.from_array(array, self._weights_)
         self._sizes_ = sizes_of(X.shape, self._n_outputs(y))
 
     def _finish_fit(self, X):
@@ -317,7 +323,8 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin):
             if self._has_named_module():
                 raise
             return  # a module that cannot be explained has no importances, and says so when asked
-        values = np.abs(values).mean(0, dtype=np.float64)
+        weights = None if self._weights_ is None else self._weights_[rows]
+        values = np.average(np.abs(values).astype(np.float64), axis=0, weights=weights)
         total = values.sum()
         self._importances_ = values / total if total > 0 else values
 

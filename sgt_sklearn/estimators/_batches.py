@@ -5,6 +5,8 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import DataLoader, Subset, default_collate
 
+from sgt_sklearn.estimators._weights import WeightedDataset, with_weight
+
 _HONOURED = {"batch_size", "shuffle", "drop_last"}
 
 
@@ -25,10 +27,21 @@ class MemoryBatches:
         As in ``DataLoader``.
     draw_base_seed : bool
         Whether to make the draw that starting a ``DataLoader`` makes.
+    weight : torch.Tensor or None
+        Weights of the samples, which go with the inputs.
     """
 
-    def __init__(self, tensors, batch_size, shuffle=False, drop_last=False, draw_base_seed=True):
-        self.tensors = tensors
+    def __init__(
+        self,
+        tensors,
+        batch_size,
+        shuffle=False,
+        drop_last=False,
+        draw_base_seed=True,
+        weight=None,
+    ):
+        self.tensors = tensors if weight is None else (*tensors, weight)
+        self.weighted = weight is not None
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last
@@ -39,6 +52,13 @@ class MemoryBatches:
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self):
+        if not self.weighted:
+            yield from self._slices()
+            return
+        for inputs, targets, weight in self._slices():
+            yield [with_weight(inputs, weight), targets]
+
+    def _slices(self):
         n = len(self.tensors[0])
         if self.draw_base_seed:
             _draw_seed()
@@ -87,6 +107,9 @@ def memory_batches(dataset, iterator, kwargs, *, draw_base_seed):
     source = dataset
     if type(source) is Subset:
         rows, source = np.asarray(source.indices), source.dataset
+    weight = None
+    if type(source) is WeightedDataset:
+        weight, source = torch.from_numpy(source.weight), source.dataset
     if type(source) is not Dataset or len(dataset) == 0:
         return None
     tensors = [_as_tensor(source.X), _targets(source)]
@@ -100,8 +123,47 @@ def memory_batches(dataset, iterator, kwargs, *, draw_base_seed):
         if sample.dtype != tensor.dtype or sample.shape != tensor[:1].shape:
             return None
     if rows is not None:
-        tensors = [t[torch.from_numpy(rows)] for t in tensors]
-    return MemoryBatches(tuple(tensors), draw_base_seed=draw_base_seed, **kwargs)
+        rows = torch.from_numpy(rows)
+        tensors = [t[rows] for t in tensors]
+        weight = None if weight is None else weight[rows]
+    return MemoryBatches(tuple(tensors), draw_base_seed=draw_base_seed, weight=weight, **kwargs)
+
+
+class BatchesMixin:
+    """Iterates over data in memory by slices."""
+
+    def get_iterator(self, dataset, training=False):
+        """Iterate over batches; data in memory is sliced instead of collated row by row.
+
+        Parameters
+        ----------
+        dataset : torch.utils.data.Dataset
+            Data set.
+        training : bool, default=False
+            Whether to use `iterator_train` or `iterator_valid`.
+
+        Returns
+        -------
+        iterable
+            Batches equal to those of the iterator named in the parameters.
+        """
+        name = "iterator_train" if training else "iterator_valid"
+        kwargs = self.get_params_for(name)
+        kwargs.setdefault("batch_size", self._batch_size(training))
+        if kwargs["batch_size"] == -1:
+            kwargs["batch_size"] = len(dataset)
+        # only predictions outside a seeded fit must not touch the global generator
+        draws = self.random_state is None or self._session_
+        iterator = getattr(self, name)
+        batches = memory_batches(dataset, iterator, kwargs, draw_base_seed=draws)
+        if batches is not None and not self._accelerated_:
+            return batches
+        if not draws and iterator is DataLoader:
+            kwargs.setdefault("generator", torch.Generator().manual_seed(0))
+        return self._split(iterator(dataset, **kwargs))
+
+    def _batch_size(self, training):
+        return self.batch_size
 
 
 def writable(data):

@@ -21,6 +21,7 @@ from sgt_sklearn.estimators._parameters import (
     scheduled_fraction,
     unwrap,
 )
+from sgt_sklearn.estimators._weights import WeightedDataset, split_weight
 from sgt_sklearn.guidance import (
     Masking,
     make_divergence,
@@ -96,15 +97,17 @@ class Guidance:
         self.x, self.forward = x, forward
         return x
 
-    def loss(self, y, loss):
+    def loss(self, y, task_loss, weight=None):
         """Task and consistency loss of the step's batch.
 
         Parameters
         ----------
         y : torch.Tensor
             Targets.
-        loss : callable
-            Task loss ``(output, y) -> tensor``.
+        task_loss : callable
+            Returns the task loss; with weights, unreduced.
+        weight : torch.Tensor of shape (n_samples,), default=None
+            Weights of the samples.
 
         Returns
         -------
@@ -126,13 +129,14 @@ class Guidance:
             self.forward,
             self.x,
             y,
-            loss=loss,
+            loss=lambda output, y: task_loss(),
             divergence=self._divergence,
             masking=self._masking,
             generator=self.generator,
             output=self.output,
             masked_x=self.masked_x,
             modules=self._moded,
+            weight=weight,
             reduction=self._reduction,
             fork_generators=self._stochastic,
         )
@@ -250,12 +254,19 @@ class Guidance:
 _LIKELIHOOD_OF = {name: likelihood for likelihood, name in DIVERGENCE_OF.items()}
 
 
-def training_statistics(net, X):
+def training_statistics(net, X, weight=None):
     """Statistics of the features of an array, or of the batches of any other training data."""
     if isinstance(X, (np.ndarray, torch.Tensor)):
-        return FeatureStatistics.from_array(to_numpy(X))
-    if not is_dataset(X):
-        X = net.get_dataset(X)
+        return FeatureStatistics.from_array(to_numpy(X), weight)
+    dataset = X if is_dataset(X) else net.get_dataset(X)
+    if weight is not None:
+        dataset = WeightedDataset(dataset, weight)
     with nullcontext() if net.random_state is None else isolated_generators(seed=0):
-        batches = (to_numpy(unpack_data(batch)[0]) for batch in net._whole(net.get_iterator(X)))
-        return FeatureStatistics.from_batches(batches)
+        batches = net._whole(net.get_iterator(dataset))
+        return FeatureStatistics.from_batches(
+            tuple(map(_to_numpy, split_weight(unpack_data(batch)[0]))) for batch in batches
+        )
+
+
+def _to_numpy(data):
+    return None if data is None else to_numpy(data)

@@ -1,5 +1,6 @@
 """Saliency guided training for any skorch net."""
 
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -14,12 +15,14 @@ from sgt_sklearn._random import isolated_generators, mask_seed
 from sgt_sklearn.attribution import first_output
 from sgt_sklearn.estimators._accelerate import ProcessesMixin
 from sgt_sklearn.estimators._attribute import AttributionMixin
-from sgt_sklearn.estimators._batches import memory_batches
+from sgt_sklearn.estimators._batches import BatchesMixin
 from sgt_sklearn.estimators._callbacks import ListeningMixin, TaskLoss
 from sgt_sklearn.estimators._device import DeviceMixin
 from sgt_sklearn.estimators._guidance import Guidance, training_statistics
 from sgt_sklearn.estimators._parameters import unwrap
 from sgt_sklearn.estimators._session import fit_session
+from sgt_sklearn.estimators._weights import WeightsMixin, split_weight, unreduced
+from sgt_sklearn.guidance import weighted_loss
 
 GUIDANCE_PARAMETERS = (
     "mask_fraction",
@@ -35,11 +38,13 @@ GUIDANCE_PARAMETERS = (
     "random_state",
 )
 
-_TRANSIENT = ("_guidance_", "_session_", "_encoded_", "_in_training_", "_listeners_")
+_TRANSIENT = ("_guidance_", "_session_", "_encoded_", "_in_training_", "_listeners_", "_weights_")
 _LOSS_NAMES = ("train_task_loss", "train_consistency_loss")
 
 
-class SaliencyGuidedMixin(AttributionMixin, DeviceMixin, ListeningMixin, ProcessesMixin):
+class SaliencyGuidedMixin(
+    AttributionMixin, DeviceMixin, WeightsMixin, BatchesMixin, ListeningMixin, ProcessesMixin
+):
     """Saliency guided training for a skorch net of your own; put it before the net class.
 
     For each batch the net ranks the features by the gradient of its output with respect to the
@@ -225,7 +230,7 @@ default="auto"
         parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
         self._module_dtype_ = next((p.dtype for p in parameters if p.is_floating_point()), None)
 
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X, y=None, sample_weight=None, **fit_params):
         """Fit the net anew (unless `warm_start`).
 
         Parameters
@@ -234,6 +239,9 @@ default="auto"
             Training data.
         y : array-like, default=None
             Targets; None where X is a data set that holds them.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; both loss terms of a batch become ``sum w_i l_i / sum w_i``, and samples of
+            weight 0 are left out. The criterion must have the attribute `reduction`.
         **fit_params
             Passed on to the module and the train split, as in skorch.
 
@@ -247,9 +255,10 @@ default="auto"
         with fit_session(self, fresh=fresh):
             if starts:
                 self._statistics_ = None
+            X, y = self._take_weights(X, y, sample_weight)
             return super().fit(X, y, **fit_params)
 
-    def partial_fit(self, X, y=None, classes=None, **fit_params):
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
         """Go on fitting for `max_epochs` epochs.
 
         Parameters
@@ -260,6 +269,8 @@ default="auto"
             Targets.
         classes : array-like, default=None
             All labels that may occur, for classifiers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, as for `fit`.
         **fit_params
             Passed on to the module and the train split, as in skorch.
 
@@ -269,6 +280,7 @@ default="auto"
             The net. If fitting raises, the net is as it was before.
         """
         with fit_session(self, fresh=not self.initialized_):
+            X, y = self._take_weights(X, y, sample_weight)
             return super().partial_fit(X, y, classes=classes, **fit_params)
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
@@ -305,7 +317,7 @@ default="auto"
 
     def _feature_statistics(self, X):
         if self._statistics_ is None:
-            self._statistics_ = training_statistics(self, X)
+            self._statistics_ = training_statistics(self, X, self._weights_)
         return self._statistics_
 
     # one training step
@@ -398,7 +410,7 @@ default="auto"
         torch.Tensor or tuple
             Output of the module.
         """
-        x = self._cast(x)
+        x = self._cast(split_weight(x)[0])
         guidance = self._guidance_
         if guidance is None or not guidance.in_step or not torch.is_grad_enabled():
             return super().infer(x, **fit_params)
@@ -427,18 +439,22 @@ default="auto"
         torch.Tensor
             The loss.
         """
-        inherited = super().get_loss
+        X, weight = split_weight(X)
         if isinstance(y_pred, tuple) and isinstance(
             unwrap(self.criterion_), torch.nn.modules.loss._Loss
         ):
             y_pred = first_output(y_pred)
+        task_loss = partial(super().get_loss, y_pred, y_true, X=X, training=training)
         guidance = self._guidance_
-        if guidance is None or not training or guidance.output is None:
-            return inherited(y_pred, y_true, X=X, training=training)
-
-        def task_loss(output, y):
-            return inherited(y_pred, y_true, X=X, training=training)
-
+        guided = guidance is not None and training and guidance.output is not None
+        if weight is not None:
+            weight = to_tensor(weight, device=self.device)
+            with unreduced(self.criterion_) as reduction:
+                if not guided:
+                    return weighted_loss(task_loss(), weight, reduction=reduction)
+                return guidance.loss(to_tensor(y_true, device=self.device), task_loss, weight)
+        if not guided:
+            return task_loss()
         return guidance.loss(to_tensor(y_true, device=self.device), task_loss)
 
     def _cast(self, x):
@@ -449,41 +465,6 @@ default="auto"
         elif isinstance(x, np.ndarray) and dtype is not None and x.dtype.kind == "f":
             return torch.as_tensor(x).to(dtype)
         return x
-
-    # data and records
-
-    def get_iterator(self, dataset, training=False):
-        """Iterate over batches; data in memory is sliced instead of collated row by row.
-
-        Parameters
-        ----------
-        dataset : torch.utils.data.Dataset
-            Data set.
-        training : bool, default=False
-            Whether to use `iterator_train` or `iterator_valid`.
-
-        Returns
-        -------
-        iterable
-            Batches equal to those of the iterator named in the parameters.
-        """
-        name = "iterator_train" if training else "iterator_valid"
-        kwargs = self.get_params_for(name)
-        kwargs.setdefault("batch_size", self._batch_size(training))
-        if kwargs["batch_size"] == -1:
-            kwargs["batch_size"] = len(dataset)
-        # only predictions outside a seeded fit must not touch the global generator
-        draws = self.random_state is None or self._session_
-        iterator = getattr(self, name)
-        batches = memory_batches(dataset, iterator, kwargs, draw_base_seed=draws)
-        if batches is not None and not self._accelerated_:
-            return batches
-        if not draws and iterator is torch.utils.data.DataLoader:
-            kwargs.setdefault("generator", torch.Generator().manual_seed(0))
-        return self._split(iterator(dataset, **kwargs))
-
-    def _batch_size(self, training):
-        return self.batch_size
 
     @property
     def _default_callbacks(self):

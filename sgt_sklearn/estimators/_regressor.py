@@ -102,7 +102,7 @@ mask_value, feature_groups, consistency, saliency_pass, random_state
             return y
         targets = np.asarray(to_numpy(y), dtype=np.float64)
         if not self._has_named_module():
-            self.target_scale_ = np.atleast_1d(targets.std(0))
+            self.target_scale_ = np.atleast_1d(self._target_statistics(targets)[1])
             return y
         if targets.ndim == 2 and targets.shape[1] == 1:
             targets = column_or_1d(targets, warn=True)
@@ -110,13 +110,18 @@ mask_value, feature_groups, consistency, saliency_pass, random_state
         targets = targets.reshape(len(targets), -1)
         if fresh:
             self._one_dimensional_ = one_dimensional
-            self._target_mean_, self.target_scale_ = targets.mean(0), targets.std(0)
+            self._target_mean_, self.target_scale_ = self._target_statistics(targets)
         elif targets.shape[1] != len(self.target_scale_):
             raise ValueError(
                 f"y must have {len(self.target_scale_)} outputs as in the first fit, got "
                 f"{targets.shape[1]}."
             )
         return ((targets - self._target_mean_) / self._divisor()).astype(np.float32)
+
+    def _target_statistics(self, targets):
+        mean = np.average(targets, axis=0, weights=self._weights_)
+        squares = np.average((targets - mean) ** 2, axis=0, weights=self._weights_)
+        return mean, np.where(np.ptp(targets, axis=0) == 0, 0.0, np.sqrt(squares))
 
     def _divisor(self):
         return np.where(self.target_scale_ == 0, 1.0, self.target_scale_)

@@ -6,6 +6,7 @@ from sgt_sklearn.guidance._loss import masked_input, saliency_guided_loss
 from sgt_sklearn.guidance._masking import Masking
 from sgt_sklearn.guidance._modes import frozen_running_statistics, passes_agree
 from sgt_sklearn.guidance._ranking import MASK_ORDERS, group_scores, lowest_groups, ranking_scores
+from sgt_sklearn.guidance._weights import weighted_loss
 
 __all__ = [
     "DIVERGENCES",
@@ -21,4 +22,5 @@ __all__ = [
     "passes_agree",
     "ranking_scores",
     "saliency_guided_loss",
+    "weighted_loss",
 ]

@@ -17,6 +17,7 @@ from sgt_sklearn.guidance._divergence import make_divergence
 from sgt_sklearn.guidance._fill import fill_values
 from sgt_sklearn.guidance._modes import forked_generators, frozen_running_statistics
 from sgt_sklearn.guidance._ranking import lowest_groups, ranking_scores
+from sgt_sklearn.guidance._weights import weighted_loss
 
 
 def masked_input(forward, x, y, masking, *, generator=None, output=None, modules=None):
@@ -175,7 +176,8 @@ def saliency_guided_loss(
     masking : Masking
         What is hidden and what with.
     weight : torch.Tensor of shape (n_samples,), default=None
-        Sample weights; both terms become ``sum w_i l_i / sum w_i``, 0 if the weights sum to 0.
+        Sample weights; both terms become ``sum w_i l_i / sum w_i`` (``reduction="sum"``: without
+        the division), 0 if the weights sum to 0.
     generator : torch.Generator, default=None
         Source of every random draw, on the device of `x`; None uses torch's global generator.
     output : torch.Tensor or tuple, default=None
@@ -248,7 +250,7 @@ def saliency_guided_loss(
         output = forward(x)
     task = loss(first_output(output), y)
     if weight is not None:
-        task = _weighted_mean(task, weight, "loss", reduction)
+        task = weighted_loss(task, weight, reduction=reduction)
     if masked_x is None:
         masked_x = masked_input(
             forward,
@@ -273,20 +275,7 @@ def saliency_guided_loss(
                 f"{tuple(values.shape)}; estimators take it as the parameter consistency."
             )
     if weight is not None:
-        return task, _weighted_mean(values, weight, "divergence", reduction)
+        return task, weighted_loss(values, weight, reduction=reduction)
     if reduction == "none":
         return task, values
     return task, values.sum() if reduction == "sum" else values.mean()
-
-
-def _weighted_mean(values, weight, name, reduction):
-    if values.ndim == 0 or len(values) != len(weight):
-        raise ValueError(
-            f"With weight, {name} must return one value a sample, shape ({len(weight)},), got "
-            f"shape {tuple(values.shape)}: use reduction='none'."
-        )
-    if values.ndim > 1:
-        values = values.flatten(1)
-        values = values.sum(1) if reduction == "sum" else values.mean(1)
-    total = weight.sum()
-    return (weight * values).sum() / torch.where(total == 0, torch.ones_like(total), total)

@@ -155,7 +155,7 @@ def test_weight_zero_is_absence_from_the_task_loss_of_rows_of_values(device):
 
 def test_weights_need_one_loss_a_sample():
     net, (x, y) = make_net(), make_batch()
-    with pytest.raises(ValueError, match=r"With weight, loss must return one value a sample"):
+    with pytest.raises(ValueError, match=r"need one loss a sample: loss and divergence"):
         guided_loss(net, x, y, weight=torch.ones(8))
 
 
