@@ -66,7 +66,8 @@ class ProcessesMixin:
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         if self._accelerated_:
-            self._accumulated_ = False
+            # an interrupted fit may have stopped between the batches of a step
+            self._accumulated_, self.accelerator.step = False, 0
             # the last fit has unwrapped the modules, and going on without them would train each
             # process on its own
             self._initialize_accelerator()

@@ -202,6 +202,9 @@ class _Explainer:
         self.n_samples = n_samples
         self.generator = None
         self.modules = [getattr(net, name + "_") for name in net._modules]
+        # a net may leave its device to its module, as it does with accelerate
+        devices = (p.device for module in self.modules for p in module.parameters())
+        self.device = net.device or next(devices, "cpu")
         self.likelihood, self.probabilities = infer_likelihood(
             getattr(net, "criterion_", None),
             nll_of_probabilities=isinstance(net, NeuralNetClassifier),
@@ -213,14 +216,13 @@ class _Explainer:
     def tensor(self, array):
         return torch.as_tensor(
             np.asarray(array), dtype=self.net._module_dtype_ or torch.get_default_dtype()
-        ).to(self.net.device)
+        ).to(self.device)
 
     def seed(self, seed):
-        self.generator = torch.Generator(device=self.net.device).manual_seed(seed)
+        self.generator = torch.Generator(device=self.device).manual_seed(seed)
 
     def __call__(self, x, target, baseline):
-        device = self.net.device
-        x, baseline = to_tensor(x, device), to_tensor(baseline, device)
+        x, baseline = to_tensor(x, self.device), to_tensor(baseline, self.device)
         with attribution.evaluation_mode(self.modules):
             with torch.no_grad():
                 logits = self.logits(x)
