@@ -26,7 +26,7 @@ def mask_seed(seed):
 def capture_generators():
     """States of the global generators of torch (every device in use) and numpy."""
     state = {"torch": torch.get_rng_state(), "numpy": np.random.get_state()}  # noqa: NPY002
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():
         state["cuda"] = torch.cuda.get_rng_state_all()
     if torch.backends.mps.is_available():
         state["mps"] = torch.mps.get_rng_state()
@@ -37,7 +37,8 @@ def restore_generators(state):
     """Set the global generators to captured states, as far as the devices are here."""
     torch.set_rng_state(state["torch"])
     np.random.set_state(state["numpy"])  # noqa: NPY002
-    if "cuda" in state and torch.cuda.is_available():
+    # before CUDA is in use torch would queue the states and set them once it is
+    if "cuda" in state and torch.cuda.is_initialized():
         for device, value in enumerate(state["cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(value, device)
     if "mps" in state and torch.backends.mps.is_available():
@@ -45,7 +46,7 @@ def restore_generators(state):
 
 
 @contextmanager
-def isolated_generators(*, seed=None, state=None):
+def isolated_generators(*, seed=None, state=None, cuda=False):
     """Run on global generators of one's own and give the old ones back.
 
     Parameters
@@ -54,22 +55,34 @@ def isolated_generators(*, seed=None, state=None):
         Seed to start from, where there is no `state`.
     state : dict or None
         Captured states to go on from.
+    cuda : bool
+        Whether the block may be the first use of CUDA, whose generators then have to be here
+        before it. Else CUDA is left uninitialised: it takes memory, and no forked process can use
+        it any more.
 
     Yields
     ------
     dict
         Holds the states reached inside once the block has ended without an error.
     """
-    if torch.cuda.is_available():
+    if cuda and torch.cuda.is_available():
         torch.cuda.init()
     saved, reached = capture_generators(), {}
     try:
         if state is not None:
             restore_generators(state)
         else:
-            torch.manual_seed(seed)
+            _seed_torch(seed)
             np.random.seed(seed % 2**32)  # noqa: NPY002
         yield reached
         reached.update(capture_generators())
     finally:
         restore_generators(saved)
+
+
+def _seed_torch(seed):
+    if torch.cuda.is_available() and not torch.cuda.is_initialized():
+        # torch.manual_seed would queue the seed for CUDA, past the end of the isolation
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)

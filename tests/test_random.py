@@ -103,3 +103,20 @@ def test_generators_of_cuda_are_isolated_too():
     with isolated_generators(seed=1):
         torch.rand(3, device="cuda")
     assert torch.cuda.get_rng_state().tolist() == before
+
+
+def test_cuda_stays_uninitialised_until_told(monkeypatch):
+    def refuse(*args):
+        raise AssertionError
+
+    for name in ("init", "manual_seed_all", "set_rng_state"):
+        monkeypatch.setattr(torch.cuda, name, refuse)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    state = capture_generators() | {"cuda": [torch.get_rng_state()]}
+    assert drawn_from(1) == drawn_from(1) != drawn_from(2)
+    with isolated_generators(state=state) as reached:
+        draw()
+    assert "cuda" not in reached
+    with pytest.raises(AssertionError), isolated_generators(seed=1, cuda=True):
+        pass

@@ -1,6 +1,7 @@
 """Input gradients that leave the parameters and their gradients alone."""
 
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 
@@ -61,15 +62,18 @@ def evaluation_mode(modules):
     submodules = [m for module in modules for m in module.modules()]
     training = [m for m in submodules if m.training]
     recurrent = any(isinstance(m, torch.nn.RNNBase) for m in submodules)
+    cudnn = torch.backends.cudnn.enabled
     for module in training:
         module.training = False
     try:
-        if recurrent and torch.backends.cudnn.is_available():
-            with torch.backends.cudnn.flags(enabled=False):
-                yield
-        else:
-            yield
+        if recurrent:
+            # cudnn.flags() would also read and write the precision flags, and raises where the
+            # user gave convolutions and recurrent layers different ones
+            torch.backends.cudnn.enabled = False
+        yield
     finally:
+        if recurrent:
+            torch.backends.cudnn.enabled = cudnn
         for module in training:
             module.training = True
 
@@ -115,12 +119,25 @@ def gradient_with_respect_to(output, x, *, output_gradient=None, retain_graph=Fa
         raise TypeError(message)
     if output_gradient is None:
         output_gradient = torch.ones_like(output)
+    if output.is_cuda:
+        _enter_backward_thread(output.device)
     (gradient,) = torch.autograd.grad(
         output, x, output_gradient, retain_graph=retain_graph, allow_unused=True
     )
     if gradient is None:
         raise TypeError(message)
     return gradient
+
+
+@cache
+def _enter_backward_thread(device):
+    """Make the CUDA context current in the thread of autograd, once a process and device.
+
+    A backward pass from a given output gradient starts with a matrix product. As the first work of
+    that thread it makes cuBLAS find no context, and torch warn; any other kernel brings one.
+    """
+    with torch.enable_grad():
+        torch.ones((), device=device, requires_grad=True).exp().backward()
 
 
 def check_floating_point(x):

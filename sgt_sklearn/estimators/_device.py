@@ -24,6 +24,11 @@ class DeviceMixin:
         if is_auto(self.__dict__["device"]):
             self._device_ = available_device()
 
+    def _may_use_cuda(self):
+        device = available_device() if is_auto(self.device) else self.device
+        # None leaves the module wherever it is
+        return device is None or torch.device(device).type == "cuda"
+
     def get_params(self, deep=True, **kwargs):
         """Get the parameters, "auto" as "auto".
 

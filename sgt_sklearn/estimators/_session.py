@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from numpy.random import RandomState
 from skorch.callbacks import Callback
+from torch.nn.parameter import is_lazy
 
 from sgt_sklearn._random import isolated_generators, seed_from
 from sgt_sklearn.estimators._parameters import check_guidance_parameters
@@ -47,12 +48,14 @@ def fit_session(net, *, fresh):
         raise
     finally:
         vars(net).pop("_session_", None)
+        vars(net).pop("_weights_", None)
 
 
 def _generators(net):
     if net._seed_ is None:
         return nullcontext()
-    return isolated_generators(seed=net._seed_, state=net._generator_states_)
+    cuda = net._may_use_cuda()
+    return isolated_generators(seed=net._seed_, state=net._generator_states_, cuda=cuda)
 
 
 class _Snapshot:
@@ -65,11 +68,10 @@ class _Snapshot:
         # everything else anew
         names = ("module", "criterion", *(() if fresh else _component_names(net)))
         components = [getattr(net, name, None) for name in names]
-        modules = [m for m in components if isinstance(m, torch.nn.Module)]
-        self.modes = [(s, s.training) for m in modules for s in m.modules()]
+        modules = dict.fromkeys(m for m in components if isinstance(m, torch.nn.Module))
+        self.modules = [_ModuleState(s) for m in modules for s in m.modules()]
         # parameters and all buffers, also those that a state dict leaves out
-        tensors = [t for m in modules for t in (*m.parameters(), *m.buffers())]
-        self.tensors = [(t, t.detach().clone()) for t in tensors]
+        self.tensors = [_TensorState(t) for m in modules for t in (*m.parameters(), *m.buffers())]
         self.optimizers = [
             (o, copy.deepcopy(o.state_dict()))
             for o in components
@@ -80,11 +82,8 @@ class _Snapshot:
         self.callbacks = [(c, dict(vars(c))) for c in _callback_instances(net)]
 
     def restore(self, net):
-        with torch.no_grad():
-            for tensor, value in self.tensors:
-                tensor.copy_(value)
-        for submodule, training in self.modes:
-            submodule.training = training
+        for state in (*self.modules, *self.tensors):
+            state.restore()
         for optimizer, state in self.optimizers:
             optimizer.load_state_dict(state)
         for callback, attributes in self.callbacks:
@@ -96,6 +95,65 @@ class _Snapshot:
         vars(net).update(self.attributes)
         if net.history_ is not None:
             del net.history_[self.n_epochs :]
+
+
+class _ModuleState:
+    """Attributes of one module without its children; a move to a device replaces buffers."""
+
+    def __init__(self, module):
+        self.module, self.cls, self.training = module, type(module), module.training
+        self.attributes, self.buffers = dict(vars(module)), dict(module._buffers.items())
+        # torch writes parameters, buffers, children and hooks into dictionaries of the module
+        own = [value for name, value in self.attributes.items() if name in _DICTIONARIES]
+        self.contents = [(value, dict(value)) for value in own if isinstance(value, dict)]
+
+    def restore(self):
+        if type(self.module) is not self.cls:
+            self.module.__class__ = self.cls  # a lazy module became an ordinary one
+        vars(self.module).clear()
+        vars(self.module).update(self.attributes)
+        for dictionary, content in self.contents:
+            dictionary.clear()
+            dictionary.update(content)
+        # of scripted modules these two are no attributes
+        for name, buffer in self.buffers.items():
+            self.module._buffers[name] = buffer
+        self.module.training = self.training
+
+
+_DICTIONARIES = {k for k, v in vars(torch.nn.Module()).items() if isinstance(v, dict)}
+
+
+class _TensorState:
+    """Value, device, dtype and gradient of one parameter or buffer."""
+
+    def __init__(self, tensor):
+        self.tensor, self.cls = tensor, type(tensor)
+        self.requires_grad, self.gradient = tensor.requires_grad, None
+        if is_lazy(tensor):
+            self.value = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+            return
+        self.value = tensor.detach().clone()
+        if tensor.is_leaf and tensor.grad is not None:
+            self.gradient = _TensorState(tensor.grad)
+
+    def restore(self):
+        tensor, value = self.tensor, self.value
+        if tensor.is_leaf:
+            tensor.requires_grad = self.requires_grad
+        if is_lazy(tensor):
+            return
+        tensor.grad = None
+        if (tensor.shape, tensor.dtype, tensor.device) == (value.shape, value.dtype, value.device):
+            with torch.no_grad():
+                tensor.copy_(value)
+        else:
+            tensor.data = value
+        if type(tensor) is not self.cls:
+            tensor.__class__ = self.cls
+        if self.gradient is not None:
+            self.gradient.restore()
+            tensor.grad = self.gradient.tensor
 
 
 def _component_names(net):

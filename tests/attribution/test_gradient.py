@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -114,6 +117,39 @@ def test_recurrent_nets_have_a_gradient_in_evaluation_mode(device):
         gradient = input_gradient(lambda x: net(x)[0].sum((1, 2)), torch.randn(2, 5, 3).to(device))
     assert gradient.abs().min() > 0
     assert net.training
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.backends.cudnn, "conv"), reason="a torch without precisions by operator"
+)
+def test_evaluation_mode_of_recurrent_nets_keeps_precisions_of_cudnn():
+    convolutions = torch.backends.cudnn.conv
+    before = convolutions.fp32_precision
+    # other than that of recurrent layers: torch then refuses to read the common flag
+    convolutions.fp32_precision = "ieee"
+    try:
+        with evaluation_mode([nn.LSTM(3, 4)]):
+            assert not torch.backends.cudnn.enabled
+        assert torch.backends.cudnn.enabled
+        assert convolutions.fp32_precision == "ieee"
+    finally:
+        convolutions.fp32_precision = before
+
+
+FIRST_PASS = """
+import warnings
+import torch
+from sgt_sklearn.attribution import input_gradient
+warnings.simplefilter("error")
+net = torch.nn.Linear(3, 1, device="cuda")
+gradient = input_gradient(lambda x: net(x).squeeze(1), torch.ones(2, 3, device="cuda"))
+assert torch.equal(gradient, net.weight.detach().expand(2, 3))
+"""
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_a_first_backward_pass_that_starts_with_a_matrix_product_does_not_warn():
+    subprocess.run([sys.executable, "-c", FIRST_PASS], check=True, timeout=100)
 
 
 def test_parent_modules_of_modules_and_their_methods():

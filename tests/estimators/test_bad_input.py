@@ -9,9 +9,10 @@ import torch
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EpochScoring, LRScheduler
+from skorch.callbacks import Callback, EpochScoring, Freezer, LRScheduler
 from skorch.dataset import ValidSplit
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from sgt_sklearn import (
     SaliencyGuidedClassifier,
@@ -824,6 +825,50 @@ def test_failed_fit_restores_buffers_that_a_state_dict_leaves_out(method, device
     assert module.n_rows.item() == before
 
 
+class Converts(Callback):
+    """Does to the module what moving it to a device does: parameters in place, new buffers."""
+
+    def on_train_begin(self, net, **kwargs):
+        net.module_.double()
+        net._note_dtype()
+
+
+@pytest.mark.parametrize("change", [Converts(), Freezer("0.*")], ids=["converts", "freezes"])
+@pytest.mark.parametrize("kind", ["plain", "lazy"])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_failed_fit_takes_back_what_became_of_a_module_instance(kind, change, method, device):
+    first = nn.Linear(4, 6) if kind == "plain" else nn.LazyLinear(6)
+    module = nn.Sequential(first, nn.BatchNorm1d(6), nn.Linear(6, 2))
+    last = module[2].weight
+    last.grad = torch.ones_like(last)
+    handle = module[2].register_forward_hook(lambda *args: None)
+    objects = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    values = {k: copy.deepcopy(v) for k, v in objects.items()}
+    described = {k: (type(v), v.dtype, v.device, v.requires_grad) for k, v in objects.items()}
+    classes = [type(m) for m in module.modules()]
+
+    callbacks = [copy.deepcopy(change), FailsWhenArmed(at="on_epoch_end")]
+    net = make(SaliencyGuidedClassifier, device, module=module, callbacks=callbacks)
+    with pytest.raises(RuntimeError, match="planted"):
+        getattr(net, method)(X, LABELS)
+
+    now = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    assert now.keys() == objects.keys()
+    for name, tensor in now.items():
+        assert tensor is objects[name]
+        assert (type(tensor), tensor.dtype, tensor.device, tensor.requires_grad) == described[name]
+        if not is_lazy(tensor):
+            assert torch.equal(tensor, values[name])
+    assert torch.equal(last.grad, torch.ones_like(last))
+    assert module[2].bias.grad is None
+    assert [type(m) for m in module.modules()] == classes
+    handle.remove()
+    assert not module[2]._forward_hooks
+
+    net.set_params(callbacks=None).fit(X, LABELS)
+    assert net.predict(X).shape == (len(X),)
+
+
 def test_failed_fit_leaves_callbacks_and_criterion_instances_as_they_were(device):
     scoring = EpochScoring("accuracy", name="accuracy", on_train=True)
     callbacks = [scoring, FailsWhenArmed()]
@@ -833,7 +878,7 @@ def test_failed_fit_leaves_callbacks_and_criterion_instances_as_they_were(device
     with pytest.raises(RuntimeError, match="planted"):
         net.fit(X, LABELS)
     assert [dict(vars(c)) for c in callbacks] == before[0]
-    assert torch.equal(criterion.weight.cpu(), before[1])
+    assert torch.equal(criterion.weight, before[1])
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

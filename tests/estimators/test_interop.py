@@ -433,7 +433,7 @@ def test_clone_is_unfitted_with_equal_parameters(name, fitted, device):
     if name == "module instance":
         assert copied.module is not net.module
         np.testing.assert_equal(
-            [p.detach().numpy() for p in copied.module.parameters()],
+            [p.detach().cpu().numpy() for p in copied.module.parameters()],
             [p.detach().cpu().numpy() for p in net.module.parameters()],
         )
 

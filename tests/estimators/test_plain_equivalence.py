@@ -23,6 +23,8 @@ from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedMixin, SaliencyG
 from sgt_sklearn.estimators._batches import MemoryBatches, memory_batches
 from sgt_sklearn.modules import CNN, MLP
 
+pytestmark = pytest.mark.usefixtures("deterministic_cuda")
+
 RNG = np.random.default_rng(0)
 N_ROWS = 50  # not a multiple of any batch size used here
 TABLE = RNG.standard_normal((N_ROWS, 4)).astype(np.float32)

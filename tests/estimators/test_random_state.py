@@ -17,6 +17,8 @@ from torch import nn
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedMixin, SaliencyGuidedRegressor
 from sgt_sklearn.modules import MLP
 
+pytestmark = pytest.mark.usefixtures("deterministic_cuda")
+
 RNG = np.random.default_rng(0)
 TABLE = RNG.standard_normal((50, 5)).astype(np.float32)
 IMAGES = RNG.standard_normal((50, 1, 6, 6)).astype(np.float32)
@@ -91,7 +93,8 @@ def assert_other_weights(one, other):
 def generator_states():
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return python, (numpy[1].tolist(), *numpy[2:]), torch.get_rng_state().tolist(), cuda
+    states = [state.tolist() for state in (torch.get_rng_state(), *cuda)]
+    return python, (numpy[1].tolist(), *numpy[2:]), states
 
 
 @pytest.mark.parametrize(("kind", "training"), COMBINATIONS)
@@ -107,12 +110,15 @@ def test_same_seed_gives_the_same_net_and_another_seed_another(kind, training, d
 
 
 SCRIPT = """
-import hashlib, sys
+import hashlib, sys, warnings
 import numpy as np, torch
 torch.set_num_threads(1)
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
 
+# from here on: skorch imports other packages where they are installed, and those may warn
+warnings.simplefilter("error")
 device = sys.argv[1]
+torch.use_deterministic_algorithms(device == "cuda")
 rng = np.random.default_rng(0)
 table, images = rng.standard_normal((50, 5)), rng.standard_normal((50, 1, 6, 6))
 labels = np.array(["a", "b", "c"])[rng.integers(0, 3, 50)]
@@ -135,7 +141,7 @@ for cls, X, y in [
 def test_same_seed_gives_the_same_net_in_two_processes(device):
     processes = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", SCRIPT, device, str(seed)],
+            [sys.executable, "-c", SCRIPT, device, str(seed)],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -145,6 +151,22 @@ def test_same_seed_gives_the_same_net_in_two_processes(device):
     assert all(process.returncode == 0 for process in processes)
     assert len(set(outputs[0].split())) == 3
     assert outputs[0] == outputs[1]
+
+
+UNUSED = """
+import numpy as np, torch
+from sgt_sklearn import SaliencyGuidedClassifier
+X = np.random.default_rng(0).standard_normal((20, 3))
+net = SaliencyGuidedClassifier(max_epochs=1, device="cpu", random_state=0).fit(X, X[:, 0] > 0)
+net.partial_fit(X, X[:, 0] > 0).set_params(module__hidden=(3,)).attribute(X)
+assert not torch.cuda.is_initialized()
+"""
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_a_net_on_the_cpu_leaves_cuda_uninitialised():
+    # initialised, it takes memory, and processes forked afterwards cannot use it
+    subprocess.run([sys.executable, "-c", UNUSED], check=True, timeout=100)
 
 
 class Recorder(Callback):
