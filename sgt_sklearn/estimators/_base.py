@@ -1,6 +1,5 @@
 """What the default estimators promise scikit-learn, beside the guidance."""
 
-import inspect
 from contextlib import contextmanager
 
 import numpy as np
@@ -10,10 +9,15 @@ from skorch.dataset import Dataset
 from skorch.utils import is_dataset, to_numpy
 from torch.utils.data import DataLoader
 
-from sgt_sklearn._random import isolated_generators
 from sgt_sklearn._statistics import FeatureStatistics
 from sgt_sklearn.estimators._batches import writable
-from sgt_sklearn.estimators._checks import check_output_fits, check_training_parameters, naming
+from sgt_sklearn.estimators._checks import (
+    check_output_fits,
+    check_training_parameters,
+    named_parameters,
+    naming,
+)
+from sgt_sklearn.estimators._importances import ImportancesMixin
 from sgt_sklearn.estimators._mixin import SaliencyGuidedMixin
 from sgt_sklearn.estimators._named import (
     accepted_sizes,
@@ -30,11 +34,11 @@ from sgt_sklearn.modules import StandardizedInput
 _INPUTS_ARE = (
     "finite and real, of shape (n_samples, n_features) or (n_samples, n_channels, height, width)"
 )
+
 _SKORCH_STATE = ("history_", "initialized_", "virtual_params_")
-_IMPORTANCE_ROWS = {2: 2048}  # axes of X: rows; any other X has few, dear ones
 
 
-class SaliencyGuidedEstimator(SaliencyGuidedMixin, PersistenceMixin):
+class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, PersistenceMixin):
     """Base of the classifier and the regressor; put before a skorch net class."""
 
     # class attributes and not instance attributes, so that a new estimator holds its parameters
@@ -47,7 +51,6 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, PersistenceMixin):
     _data_seen_ = False
     _input_shape_ = None
     _sizes_ = None
-    _importances_ = None
 
     def __init__(
         self,
@@ -120,8 +123,13 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, PersistenceMixin):
         for name in _SKORCH_STATE:
             vars(self).pop(name, None)
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls._init_names_ |= named_parameters(cls.__init__)
+
     def __setattr__(self, name, attr):
-        if name in _INIT_NAMES:
+        if name in self._init_names_:
             # a parameter may be a module or criterion instance at any time
             object.__setattr__(self, name, attr)
         else:
@@ -130,7 +138,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, PersistenceMixin):
     @property
     def _params_to_validate(self):
         names = {k for k in vars(self) if not k.endswith("_") and not k.startswith("_")}
-        return names - _INIT_NAMES - {"classes"}
+        return names - self._init_names_ - {"classes"}
 
     @_params_to_validate.setter
     def _params_to_validate(self, names):
@@ -186,7 +194,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, PersistenceMixin):
             X, y = self._prepare_fit(X, y, fresh, sample_weight)
             with self._encoding():
                 super().fit(X, y, **fit_params)
-            self._finish_fit(X)
+            self._note_importances(X)
         return self
 
     def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
@@ -222,7 +230,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, PersistenceMixin):
             X, y = self._prepare_fit(X, y, fresh, sample_weight, classes, partial=True)
             with self._encoding():
                 super().partial_fit(X, y, **fit_params)
-            self._finish_fit(X)
+            self._note_importances(X)
         return self
 
     @contextmanager
@@ -308,41 +316,6 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, PersistenceMixin):
         if array.dtype.kind == "f":
             self._statistics_ = FeatureStatistics.from_array(array, self._weights_)
         self._sizes_ = sizes_of(X.shape, self._n_outputs(y))
-
-    def _finish_fit(self, X):
-        self._importances_ = None
-        if not isinstance(X, (np.ndarray, torch.Tensor)) or self._statistics_ is None:
-            return
-        limit = _IMPORTANCE_ROWS.get(X.ndim, 64)
-        rows = np.linspace(0, len(X) - 1, min(len(X), limit)).astype(int)
-        try:
-            # a module may draw in evaluation mode; that must not move the stream of the fit
-            with isolated_generators(seed=0):
-                values = self.attribute(X[rows], output="margin", standardized=True)
-        except Exception:
-            if self._has_named_module():
-                raise
-            return  # a module that cannot be explained has no importances, and says so when asked
-        weights = None if self._weights_ is None else self._weights_[rows]
-        values = np.average(np.abs(values).astype(np.float64), axis=0, weights=weights)
-        total = values.sum()
-        self._importances_ = values / total if total > 0 else values
-
-    @property
-    def feature_importances_(self):
-        """Mean over training rows of ``abs(g) * sd``, normalised to sum to 1.
-
-        g is the gradient of the predicted class's margin (regression: of the standardised output)
-        and sd the feature's standard deviation, over at most 2,048 training rows (64 for series
-        and images) spread evenly; shape ``X.shape[1:]``.
-        """
-        self.check_is_fitted()
-        if self._importances_ is None:
-            raise AttributeError(
-                "feature_importances_ needs training data in one floating-point array and a "
-                "module that is differentiable by it; use attribute(X) for data of your choice."
-            )
-        return self._importances_
 
     # module and criterion
 
@@ -490,7 +463,4 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, PersistenceMixin):
         return max(self.batch_size, 1024 if len(self._input_shape_) == 1 else 64)
 
 
-_INIT_NAMES = frozenset(inspect.signature(SaliencyGuidedEstimator.__init__).parameters) - {
-    "self",
-    "kwargs",
-}
+SaliencyGuidedEstimator._init_names_ = named_parameters(SaliencyGuidedEstimator.__init__)

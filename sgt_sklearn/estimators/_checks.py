@@ -1,5 +1,6 @@
 """Whether a module's output fits its criterion and targets."""
 
+import inspect
 from contextlib import contextmanager
 from numbers import Integral, Real
 
@@ -66,6 +67,13 @@ def check_training_parameters(net):
 def _require(holds, net, name, must_be, kind):
     if not holds:
         raise kind(f"{name} must be {must_be}, got {getattr(net, name)!r}.")
+
+
+def named_parameters(function):
+    """Names of the parameters that a constructor spells out."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = inspect.signature(function).parameters.values()
+    return frozenset(p.name for p in parameters if p.kind in kinds) - {"self"}
 
 
 @contextmanager

@@ -1,15 +1,37 @@
 """Saliency guided classification."""
 
+import inspect
+
 import numpy as np
 import torch
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 from skorch import NeuralNetClassifier
 from skorch.utils import is_dataset, to_numpy
 
+from sgt_sklearn.attribution import first_output, logits_from
 from sgt_sklearn.estimators._base import SaliencyGuidedEstimator
 from sgt_sklearn.estimators._checks import naming
-from sgt_sklearn.estimators._parameters import unwrap
+from sgt_sklearn.estimators._parameters import infer_likelihood, is_auto
+from sgt_sklearn.estimators._targets import (
+    check_known,
+    is_criterion,
+    kind_of_passed,
+    target_kind,
+)
+from sgt_sklearn.estimators._weights import check_criterion_unweighted, class_weight_of
+
+_WITH_LOGITS = (
+    torch.nn.CrossEntropyLoss,
+    torch.nn.NLLLoss,
+    torch.nn.BCEWithLogitsLoss,
+    torch.nn.BCELoss,
+)
+
+
+def _has_logits(net):
+    return is_auto(net.criterion) or is_criterion(net.criterion, *_WITH_LOGITS)
 
 
 class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
@@ -29,7 +51,10 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         n_channels, height, width) are filled in. As in skorch, an instance is trained in place and
         cloned with its weights: pass the class for cross-validation and searches.
     criterion : "auto" or torch criterion class, default="auto"
-        "auto": ``CrossEntropyLoss``, so the module returns logits.
+        "auto": ``CrossEntropyLoss`` for one label a row, ``BCEWithLogitsLoss`` for an indicator
+        matrix (multilabel), so the module returns logits. ``BCEWithLogitsLoss`` with two labels
+        gives the network a single logit; ``CrossEntropyLoss`` also takes y as class
+        probabilities, shape (n_samples, n_classes).
     optimizer : torch optimizer class, default=torch.optim.Adam
         Arguments go by `optimizer__*`.
     lr : float, default=3e-3
@@ -85,6 +110,10 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         Whether ranking may use the clean training pass. "auto": where that is the same.
     random_state : int, RandomState instance or None, default=None
         An int makes `fit` reproducible and leaves global generators alone.
+    class_weight : dict, "balanced" or None, default=None
+        Weights by label (1 where a label is missing), by which both loss terms of a sample are
+        multiplied beside its sample weight; "balanced" weighs classes inversely to their
+        frequency.
     **kwargs
         `module__*`, `optimizer__*`, `criterion__*`, `iterator_train__*`, `callbacks__*`, and
         `classes`, as in skorch.
@@ -92,7 +121,7 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels, sorted.
+        Labels, sorted; ``arange(n_labels)`` for an indicator matrix or class probabilities.
     n_features_in_ : int
         Columns; channels of images.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -131,10 +160,14 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
     """
 
     _numeric_targets = False
-    _targets_are = "one class label for each row of X"
-    _auto_criterion = torch.nn.CrossEntropyLoss
+    _targets_are = "one class label, or one row of an indicator matrix, for each row of X"
     _decodes_ = False
+    _target_kind_ = None
     _named_labels_ = None
+
+    def __init__(self, module="auto", *, class_weight=None, **kwargs):
+        super().__init__(module, **kwargs)
+        self.class_weight = class_weight
 
     @property
     def classes_(self):
@@ -143,58 +176,84 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
             return np.arange(len(self.classes_inferred_))
         return super().classes_
 
+    @property
+    def _auto_criterion(self):
+        if self._target_kind_ == "indicator":
+            return torch.nn.BCEWithLogitsLoss
+        return torch.nn.CrossEntropyLoss
+
+    # targets
+
     def _encode_targets(self, X, y, fresh, classes):
         if y is None:
             if self._has_named_module() or not is_dataset(X):
                 raise ValueError(
                     f"{type(self).__name__} requires y to be passed, but the target y is None."
                 )
-            self._decodes_ = False
+            self._decodes_, self._target_kind_ = False, None
             return y
         named = self._has_named_module()
         labels = to_numpy(y) if isinstance(y, torch.Tensor) else np.asarray(y)
-        if not named and labels.dtype.kind not in "OUSb":
-            self._check_not_continuous(labels)
-            self._decodes_ = False
-            if fresh:
-                self._named_labels_ = classes if classes is not None else self.classes
-            return y
+        given = classes if classes is not None else self.classes
         if named:
-            self._check_targets(labels)
+            self._settle_kind(target_kind(labels, self.criterion, self.module), fresh)
+            if self._target_kind_ in ("indicator", "soft"):
+                return self._encode_columns(labels, fresh, given)
+        elif labels.dtype.kind not in "OUSb":
+            self._check_not_continuous(labels)
+            self._decodes_, self._target_kind_ = False, kind_of_passed(labels, self.criterion)
+            if fresh:
+                self._named_labels_ = given
+            return y
+        else:
+            self._settle_kind("labels", fresh)
+        return self._encode_labels(labels, fresh, given)
+
+    def _settle_kind(self, kind, fresh):
+        if not fresh and self._target_kind_ not in (None, kind):
+            raise ValueError(
+                f"y must hold targets like those of the first fit ({self._target_kind_}), got "
+                f"{kind}."
+            )
+        self._target_kind_ = kind
+
+    def _encode_columns(self, y, fresh, classes):
+        """Targets with a column a label: float, for criteria that compare element by element."""
+        columns = np.arange(y.shape[1])
+        if classes is not None and not np.array_equal(classes, columns):
+            raise ValueError(
+                f"classes must be the numbers of the columns of y, 0 .. {len(columns) - 1}, or "
+                f"None, got {np.asarray(classes).tolist()}."
+            )
+        if fresh:
+            self._decodes_, self.classes_inferred_ = True, columns
+        elif len(columns) != len(self.classes_inferred_):
+            raise ValueError(
+                f"y must have {len(self.classes_inferred_)} columns as in the first fit, got "
+                f"{len(columns)}."
+            )
+        return y.astype(np.float32)
+
+    def _encode_labels(self, labels, fresh, classes):
         labels = column_or_1d(labels, warn=True)
         if fresh:
-            given = classes if classes is not None else self.classes
-            self.classes_inferred_ = np.unique(labels if given is None else given)
+            self.classes_inferred_ = np.unique(labels if classes is None else classes)
             self._decodes_ = True
             if len(self.classes_inferred_) < 2:
                 raise ValueError(
                     "y must have at least 2 classes, got one class: "
                     f"{self.classes_inferred_.tolist()[0]!r}."
                 )
-        unknown = np.setdiff1d(labels, self.classes_inferred_)
-        if len(unknown):
+        check_known(labels, self.classes_inferred_)
+        codes = np.searchsorted(self.classes_inferred_, labels)
+        if self._target_kind_ != "one_logit":
+            return codes.astype(np.int64)
+        if len(self.classes_inferred_) > 2:
             raise ValueError(
-                f"y must hold labels of classes_ only, got new labels {unknown.tolist()[:5]}. "
-                "Name all labels in the first call: partial_fit(X, y, classes=...)."
+                "criterion=BCEWithLogitsLoss takes two classes or an indicator matrix, got "
+                f"{len(self.classes_inferred_)} classes: use criterion='auto'."
             )
-        return np.searchsorted(self.classes_inferred_, labels).astype(np.int64)
-
-    def _check_targets(self, y):
-        with naming("y", self._targets_are):
-            check_classification_targets(y)
-        kind = type_of_target(y, input_name="y")
-        if kind not in ("binary", "multiclass"):
-            raise ValueError(
-                f"y must be one label a row, got {kind} targets of shape {y.shape}: encode them "
-                "as one label, or fit one classifier an output."
-            )
-        criterion = unwrap(self.criterion)
-        if criterion is torch.nn.NLLLoss or isinstance(criterion, torch.nn.NLLLoss):
-            raise ValueError(
-                f"module={self.module!r} returns logits, but criterion=NLLLoss takes "
-                "probabilities: use criterion='auto', or a module of your own that ends in "
-                "softmax."
-            )
+        return codes.astype(np.float32)[:, None]
 
     def _check_not_continuous(self, y):
         compares_labels = self.criterion in ("auto", torch.nn.CrossEntropyLoss, torch.nn.NLLLoss)
@@ -202,9 +261,41 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
             with naming("y", self._targets_are):
                 check_classification_targets(y)
 
+    def _weigh_classes(self, X, y, labels, partial):
+        if self.class_weight is None:
+            return X, y
+        check_criterion_unweighted(self, "class_weight")
+        if self._target_kind_ in ("indicator", "soft") or labels is None or np.ndim(labels) > 2:
+            raise ValueError(
+                "class_weight must be None unless y holds one label a row: use sample_weight, or "
+                "criterion__pos_weight for an indicator matrix."
+            )
+        if partial and isinstance(self.class_weight, str) and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all the data and is not known to partial_fit: pass "
+                "a dict, such as dict(zip(classes, sklearn.utils.class_weight."
+                "compute_class_weight('balanced', classes=classes, y=y)))."
+            )
+        labels = to_numpy(labels) if isinstance(labels, torch.Tensor) else np.asarray(labels)
+        labels = labels.ravel()
+        known = self.classes_inferred_ if self._decodes_ else self._named_labels_
+        classes = np.unique(labels if known is None else known)
+        check_known(labels, classes)
+        weight = class_weight_of(self.class_weight, labels, classes, self._weights_)
+        if self._weights_ is not None:
+            weight = weight * self._weights_
+        if not weight.any():
+            raise ValueError(
+                f"class_weight must leave a class to fit, got {self.class_weight!r} for labels "
+                f"{np.unique(labels).tolist()}."
+            )
+        return self._keep_weighted(X, y, weight)
+
     def _n_outputs(self, y):
         if y is None:
             return None
+        if self._target_kind_ == "one_logit":
+            return 1
         if self._decodes_:
             return len(self.classes_inferred_)
         labels = to_numpy(y) if isinstance(y, torch.Tensor) else np.asarray(y)
@@ -224,11 +315,15 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         if self._decodes_:
             return
         super().check_data(X, y)
-        if self._named_labels_ is not None:
+        if self._target_kind_ is not None:
+            self.classes_inferred_ = np.arange(y.shape[1])
+        elif self._named_labels_ is not None:
             self.classes_inferred_ = np.unique(self._named_labels_)
 
+    # predictions
+
     def predict(self, X):
-        """Predict the most probable class.
+        """Predict the most probable class, or whether each label applies.
 
         Parameters
         ----------
@@ -237,9 +332,11 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Labels.
+        ndarray of shape (n_samples,), or (n_samples, n_labels) of 0 and 1
+            Labels; for an indicator matrix, those of a probability above .5.
         """
+        if self._target_kind_ == "indicator":
+            return (self.predict_proba(X) > 0.5).astype(np.int64)
         codes = super().predict(X)
         return self.classes_[codes] if self._decodes_ else codes
 
@@ -254,9 +351,45 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, columns in the order of `classes_`.
+            Probabilities, columns in the order of `classes_`; for an indicator matrix, of each
+            label by itself.
         """
         return super().predict_proba(X)
+
+    @available_if(_has_logits)
+    def decision_function(self, X):
+        """Return the logits, for two classes their difference.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes log odds of the second, shape (n_samples,); else logits, columns in the
+            order of `classes_`.
+        """
+        likelihood, probabilities = infer_likelihood(
+            getattr(self, "criterion_", None), nll_of_probabilities=True
+        )
+        logits = torch.cat([first_output(output) for output in self.forward_iter(X)])
+        logits = to_numpy(logits_from(logits, likelihood=likelihood, probabilities=probabilities))
+        if likelihood == "categorical" and logits.ndim == 2 and logits.shape[1] == 2:
+            return logits[:, 1] - logits[:, 0]
+        if likelihood == "bernoulli" and logits.ndim == 2 and logits.shape[1] == 1:
+            return logits[:, 0]
+        return logits
+
+    def _get_predict_nonlinearity(self):
+        if is_auto(self.predict_nonlinearity):
+            if self._target_kind_ == "indicator":
+                logits = is_criterion(self.criterion_, torch.nn.BCEWithLogitsLoss)
+                return torch.sigmoid if logits else torch.nn.Identity()
+            if self._target_kind_ == "one_logit":
+                return _two_columns
+        return super()._get_predict_nonlinearity()
 
     def _label_index(self, label):
         if not self._decodes_:
@@ -268,3 +401,20 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
                 f"{label!r}."
             )
         return int(index[0])
+
+
+def _two_columns(logit):
+    return torch.cat([torch.sigmoid(-logit), torch.sigmoid(logit)], dim=1)
+
+
+def _signature(own, inherited):
+    """Signature that names the parameters of both, for scikit-learn and for editors."""
+    own, inherited = (inspect.signature(f).parameters.values() for f in (own, inherited))
+    keywords = [p for p in own if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    *explicit, last = inherited
+    return inspect.Signature([*explicit, *keywords, last])
+
+
+SaliencyGuidedClassifier.__init__.__signature__ = _signature(
+    SaliencyGuidedClassifier.__init__, SaliencyGuidedEstimator.__init__
+)

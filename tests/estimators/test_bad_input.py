@@ -164,10 +164,15 @@ BAD_Y = {
     "classifier, nan": (SaliencyGuidedClassifier, np.where(LABELS, np.nan, 0), ["y", "NaN"]),
     "classifier, too short": (SaliencyGuidedClassifier, LABELS[:-1], ["40", "39"]),
     "classifier, none": (SaliencyGuidedClassifier, None, [r"\by\b", "None"]),
-    "classifier, indicators": (
+    "classifier, two labels a row": (
         SaliencyGuidedClassifier,
-        np.eye(2, dtype=int)[LABELS],
-        [r"\by\b", "one label a row", r"\(40, 2\)", "one classifier"],
+        np.column_stack([LABELS, LABELS + 2]),
+        [r"\by\b", "one class label", r"\(40, 2\)", "one classifier"],
+    ),
+    "classifier, one column of zeros": (
+        SaliencyGuidedClassifier,
+        np.zeros(40, dtype=int),
+        [r"\by\b", "at least 2 classes"],
     ),
     "regressor, nan": (SaliencyGuidedRegressor, np.where(LABELS, np.nan, 0), ["y", "NaN"]),
     "regressor, inf": (SaliencyGuidedRegressor, np.where(LABELS, np.inf, 0), ["y", "infinity"]),
