@@ -8,12 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
+from dask.distributed import Client, LocalCluster
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from skorch.hf import AccelerateMixin
 from torch import nn
@@ -189,9 +196,7 @@ def test_history_is_that_of_the_whole_data_on_each_process(results):
         assert row["train_loss"] == pytest.approx(total, abs=1e-10)
     module = worker.make_net(noisy=True).eval()
     module.load_state_dict(results[0]["random_fills"]["state"])
-    held_out = worker.ValidSplit(6)(worker.Dataset(worker.X, worker.Y), worker.Y)[
-        1
-    ].indices
+    held_out = worker.ValidSplit(6)(worker.Dataset(worker.X, worker.Y), worker.Y)[1].indices
     x, y = torch.from_numpy(worker.X[held_out]), torch.from_numpy(worker.Y[held_out])
     with torch.no_grad():
         logits = module(x)
@@ -415,3 +420,62 @@ def test_accelerator_is_left_as_it_was(accelerator, device):
     )
     net.fit(worker.X, worker.Y)
     assert vars(shared).keys() == before.keys()
+
+
+# a dask cluster
+
+
+def test_search_on_a_dask_cluster_is_the_one_on_this_process():
+    def process(estimator, X, y):
+        return os.getpid()
+
+    X, y = load_diabetes(return_X_y=True)
+    search = GridSearchCV(
+        Pipeline(
+            [
+                ("scale", StandardScaler()),
+                (
+                    "net",
+                    SaliencyGuidedRegressor(max_epochs=3, mask_fill="marginal", random_state=3),
+                ),
+            ]
+        ),
+        {"net__mask_order": ["absolute", "sampled"], "net__consistency_weight": [0, 1.0]},
+        cv=2,
+        scoring={"r2": "r2", "error": "neg_mean_squared_error", "process": process},
+        refit="r2",
+        return_train_score=True,
+    )
+    here = clone(search).set_params(n_jobs=1).fit(X, y)
+    # one thread a worker: fits share the global generators of their process
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+        joblib.parallel_config("dask"),
+    ):
+        there = clone(search).set_params(n_jobs=-1).fit(X, y)
+    processes = [there.cv_results_[f"split{i}_test_process"] for i in range(2)]
+    assert os.getpid() not in np.ravel(processes)
+    names = [n for n in here.cv_results_ if ("_r2" in n or "_error" in n)]
+    assert len(names) == 2 * 2 * 4 + 2  # test and train, two scores: splits, mean, std; ranks
+    for name in names:
+        assert np.array_equal(here.cv_results_[name], there.cv_results_[name]), name
+    assert len(np.unique(here.cv_results_["mean_test_r2"])) >= 3
+    assert here.best_params_ == there.best_params_
+    assert_bitwise(
+        *(s.best_estimator_.named_steps["net"].module_.state_dict() for s in (here, there))
+    )
+
+
+# examples
+
+
+def test_example_of_a_grid_search():
+    output = run(["-W", "error", "examples/grid_search_dask.py", "--max-epochs", 2], timeout=120)
+    assert "chosen: {'consistency_weight'" in output
+
+
+def test_example_of_training():
+    output = launch("examples/train_accelerate.py")
+    assert "2 processes" in output
+    assert "guided" in output
