@@ -5,13 +5,14 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
+from skorch.dataset import get_len
 from skorch.utils import to_numpy, to_tensor
 
 from sgt_sklearn import attribution
 from sgt_sklearn._random import seed_from
 from sgt_sklearn._statistics import FeatureStatistics
 from sgt_sklearn.attribution import SALIENCY_OUTPUTS, first_output, logits_from, output_scalar
-from sgt_sklearn.estimators._batches import writable
+from sgt_sklearn.estimators._inputs import as_columns, map_arrays, split_input, writable
 from sgt_sklearn.estimators._parameters import infer_likelihood
 
 METHODS = (
@@ -49,7 +50,8 @@ class AttributionMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Inputs, as for `predict`.
+            Inputs, as for `predict`. Of a dict, tuple or DataFrame, what `guided_input` names is
+            explained.
         method : {"saliency", "input_x_gradient", "integrated_gradients", "path_gradient", \
 "smooth_grad"}, default="saliency"
             See :mod:`sgt_sklearn.attribution`. Values are signed.
@@ -106,7 +108,9 @@ class AttributionMixin:
         if output not in SALIENCY_OUTPUTS:
             raise ValueError(f"output must be one of {SALIENCY_OUTPUTS}, got {output!r}.")
         _check_counts(n_steps=n_steps, n_samples=n_samples, batch_size=batch_size)
-        x = self._attribution_input(X)
+        inputs = self._attribution_input(X)
+        x, _ = split_input(inputs, self.guided_input)
+        _check_explainable(x)
         statistics = self._statistics_ or FeatureStatistics.from_array(to_numpy(x))
         explain = _Explainer(self, method, output, n_steps, n_samples)
         explain.noise_scale = explain.tensor(noise_level * statistics.scale)
@@ -121,7 +125,7 @@ class AttributionMixin:
                 part = slice(start, start + rows)
                 values.append(
                     explain(
-                        x[part],
+                        map_arrays(lambda data, part=part: data[part], inputs),
                         target[part] if isinstance(target, np.ndarray) else target,
                         baseline[part] if len(baseline) == len(x) else baseline,
                     )
@@ -145,20 +149,16 @@ class AttributionMixin:
             self._guidance_ = guidance
 
     def _attribution_input(self, X):
-        """One floating-point tensor in the dtype of the module."""
-        if not isinstance(X, (np.ndarray, torch.Tensor)):
+        """Tensors, floating-point ones in the dtype of the module."""
+        X = as_columns(X)
+        if not isinstance(X, (np.ndarray, torch.Tensor, dict, tuple)):
             raise TypeError(
-                f"X must be one array or tensor to be explained, got {type(X).__name__}."
+                "X must be one array or tensor to be explained, or a dict or tuple of them, got "
+                f"{type(X).__name__}."
             )
-        if len(X) == 0:
+        if get_len(X) == 0:
             raise ValueError("X must have at least one row, got 0 rows.")
-        x = torch.as_tensor(writable(X))
-        if not x.is_floating_point():
-            raise TypeError(
-                f"X must be floating point to have a gradient, got {x.dtype}: convert it "
-                "(X.astype('float32'))."
-            )
-        return x if self._module_dtype_ is None else x.to(self._module_dtype_)
+        return self._cast(map_arrays(lambda data: torch.as_tensor(writable(data)), X))
 
     def _path_baseline(self, baseline, x):
         if baseline is None:
@@ -221,8 +221,9 @@ class _Explainer:
     def seed(self, seed):
         self.generator = torch.Generator(device=self.device).manual_seed(seed)
 
-    def __call__(self, x, target, baseline):
-        x, baseline = to_tensor(x, self.device), to_tensor(baseline, self.device)
+    def __call__(self, inputs, target, baseline):
+        x, self.rebuild = split_input(to_tensor(inputs, self.device), self.net.guided_input)
+        baseline = to_tensor(baseline, self.device)
         with attribution.evaluation_mode(self.modules):
             with torch.no_grad():
                 logits = self.logits(x)
@@ -235,7 +236,7 @@ class _Explainer:
 
     def logits(self, x):
         return logits_from(
-            first_output(self.net.infer(x)),
+            first_output(self.net.infer(self.rebuild(x))),
             likelihood=self.likelihood,
             probabilities=self.probabilities,
         )
@@ -305,6 +306,14 @@ class _Explainer:
 
     def observed(self, y):
         return lambda z: output_scalar(z, y, kind=self.kind, likelihood=self.likelihood)
+
+
+def _check_explainable(x):
+    if not x.is_floating_point():
+        raise TypeError(
+            f"X must be floating point to have a gradient, got {x.dtype}: convert it "
+            "(X.astype('float32'))."
+        )
 
 
 def _log_odds(logits, kind):

@@ -10,7 +10,6 @@ from skorch.utils import is_dataset, to_numpy
 from torch.utils.data import DataLoader
 
 from sgt_sklearn._statistics import FeatureStatistics
-from sgt_sklearn.estimators._batches import writable
 from sgt_sklearn.estimators._checks import (
     check_output_fits,
     check_training_parameters,
@@ -18,6 +17,7 @@ from sgt_sklearn.estimators._checks import (
     naming,
 )
 from sgt_sklearn.estimators._importances import ImportancesMixin
+from sgt_sklearn.estimators._inputs import as_columns, writable
 from sgt_sklearn.estimators._mixin import SaliencyGuidedMixin
 from sgt_sklearn.estimators._named import (
     accepted_sizes,
@@ -82,6 +82,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
         mask_fill="auto",
         mask_value=0.0,
         feature_groups="auto",
+        guided_input="auto",
         consistency="auto",
         saliency_pass="auto",
         random_state=None,
@@ -115,6 +116,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
             mask_fill=mask_fill,
             mask_value=mask_value,
             feature_groups=feature_groups,
+            guided_input=guided_input,
             consistency=consistency,
             saliency_pass=saliency_pass,
             random_state=random_state,
@@ -261,8 +263,8 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
         elif not is_dataset(X):
             if hasattr(X, "shape") and 0 in X.shape:
                 raise ValueError(f"X must have rows and features, got shape {tuple(X.shape)}.")
-            X, y = writable(X), writable(y)
             self._record_features(X, fresh)
+            X, y = writable(self._columns(X)), writable(y)
         X, y = self._take_weights(X, y, sample_weight)
         labels, y = y, self._encode_targets(X, y, fresh, classes)
         X, y = self._weigh_classes(X, y, labels, partial)
@@ -444,7 +446,11 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
             self._check_shape(X)
         elif hasattr(self, "n_features_in_") and hasattr(X, "shape") and len(X.shape) != 3:
             validate_data(self, X, reset=False, skip_check_array=True)
-        return writable(X)
+        return writable(self._columns(X))
+
+    def _columns(self, X):
+        # what skorch's data set does with a DataFrame row by row
+        return as_columns(X) if self.dataset is Dataset else X
 
     def _check_shape(self, X):
         if X.shape[1:] != self._input_shape_:

@@ -5,6 +5,7 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import DataLoader, Subset, default_collate
 
+from sgt_sklearn.estimators._inputs import writable
 from sgt_sklearn.estimators._weights import WeightedDataset, with_weight
 
 _HONOURED = {"batch_size", "shuffle", "drop_last"}
@@ -164,15 +165,6 @@ class BatchesMixin:
 
     def _batch_size(self, training):
         return self.batch_size
-
-
-def writable(data):
-    """The data, copied if it is an array that torch cannot take (read-only or reversed)."""
-    if isinstance(data, np.ndarray) and (
-        not data.flags.writeable or any(stride < 0 for stride in data.strides)
-    ):
-        return data.copy()
-    return data
 
 
 def _targets(dataset):

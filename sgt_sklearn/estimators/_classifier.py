@@ -104,6 +104,8 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         Value of the "constant" fill.
     feature_groups : str or array-like of shape ``X.shape[1:]``, default="auto"
         What is ranked and hidden as one. "auto": each column; pixels with all their channels.
+    guided_input : "auto", str, int or list, default="auto"
+        What is masked and explained of dict, tuple and DataFrame inputs of a module of your own.
     consistency : str or callable, default="auto"
         Divergence between clean and masked output. "auto": Kullback-Leibler.
     saliency_pass : {"auto", "shared", "separate"}, default="auto"

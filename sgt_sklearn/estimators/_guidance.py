@@ -12,6 +12,7 @@ from skorch.utils import is_dataset, to_numpy
 from sgt_sklearn._random import isolated_generators
 from sgt_sklearn._statistics import FeatureStatistics
 from sgt_sklearn.attribution import parent_modules
+from sgt_sklearn.estimators._inputs import split_input
 from sgt_sklearn.estimators._parameters import (
     DIVERGENCE_OF,
     group_labels,
@@ -24,6 +25,7 @@ from sgt_sklearn.estimators._parameters import (
 from sgt_sklearn.estimators._weights import WeightedDataset, split_weight
 from sgt_sklearn.guidance import (
     Masking,
+    check_differentiable,
     make_divergence,
     masked_input,
     passes_agree,
@@ -55,9 +57,23 @@ class Guidance:
         self._settings = None
         self._shape = None
         self._epoch = None
-        self.shared = self._stochastic = None
+        self.shared = self._stochastic = self._probed = None
         self._parameters = None
         self.end_step()
+
+    def get_state(self):
+        """State for `set_state` in another process; None before the first guided batch."""
+        if self.generator is None:
+            return None
+        probed = (tuple(self._shape), not self._moded, self._stochastic)
+        state, device = self.generator.get_state(), str(self.generator.device)
+        return {"generator": state, "device": device, "probed": probed}
+
+    def set_state(self, state):
+        """Go on with the draws, and with the pass that was chosen for inputs of that shape."""
+        self.generator = torch.Generator(device=state["device"])
+        self.generator.set_state(state["generator"])
+        self._probed = state["probed"]
 
     # the current step
 
@@ -77,25 +93,19 @@ class Guidance:
 
     def prepare(self, x, forward):
         """Check the input of the module, settle everything that depends on it, and keep it."""
-        if not isinstance(x, torch.Tensor):
-            raise TypeError(
-                "Guidance masks a single input array, but the module gets "
-                f"{type(x).__name__} (skorch hands a DataFrame on as one input a column: pass "
-                "X.to_numpy(dtype='float32')). Or set consistency_weight=0 to train without "
-                "guidance."
-            )
-        if not x.is_floating_point():
-            raise TypeError(
-                f"Guidance differentiates by the input, which must be floating point, got "
-                f"{x.dtype}. Convert X (X.astype('float32')), or set consistency_weight=0 to "
-                "train without guidance."
-            )
+        x, rebuild = split_input(x, self._net.guided_input)
+        check_differentiable(x)
+        inputs_forward = forward
+
+        def forward(data):
+            return inputs_forward(rebuild(data))
+
         if self._shape != x.shape[1:]:
             self._settle(x, forward)
         if self.shared:
             x = x.detach().requires_grad_(True)
         self.x, self.forward = x, forward
-        return x
+        return rebuild(x)
 
     def loss(self, y, task_loss, weight=None):
         """Task and consistency loss of the step's batch.
@@ -234,7 +244,10 @@ class Guidance:
 
     def _choose_pass(self, x, forward):
         requested = self._net.saliency_pass
-        agree, self._stochastic = passes_agree(forward, self._modules, x)
+        shape, agree, self._stochastic = self._probed or (None, None, None)
+        self._probed = None
+        if shape != tuple(self._shape):
+            agree, self._stochastic = passes_agree(forward, self._modules, x)
         # modules whose modes the extra passes must set; where modes agree, there are none
         self._moded = () if agree else self._modules
         compiled = any(hasattr(s, "_orig_mod") for m in self._modules for s in m.modules())
@@ -264,9 +277,11 @@ def training_statistics(net, X, weight=None):
     with nullcontext() if net.random_state is None else isolated_generators(seed=0):
         batches = net._whole(net.get_iterator(dataset))
         return FeatureStatistics.from_batches(
-            tuple(map(_to_numpy, split_weight(unpack_data(batch)[0]))) for batch in batches
+            _part_and_weight(unpack_data(batch)[0], net.guided_input) for batch in batches
         )
 
 
-def _to_numpy(data):
-    return None if data is None else to_numpy(data)
+def _part_and_weight(inputs, guided_input):
+    inputs, weight = split_weight(inputs)
+    part, _ = split_input(inputs, guided_input)
+    return to_numpy(part), None if weight is None else to_numpy(weight)

@@ -19,6 +19,7 @@ from sgt_sklearn.estimators._batches import BatchesMixin
 from sgt_sklearn.estimators._callbacks import ListeningMixin, TaskLoss
 from sgt_sklearn.estimators._device import DeviceMixin
 from sgt_sklearn.estimators._guidance import Guidance, training_statistics
+from sgt_sklearn.estimators._inputs import map_arrays
 from sgt_sklearn.estimators._parameters import unwrap
 from sgt_sklearn.estimators._session import fit_session
 from sgt_sklearn.estimators._weights import WeightsMixin, split_weight, unreduced
@@ -33,6 +34,7 @@ GUIDANCE_PARAMETERS = (
     "mask_fill",
     "mask_value",
     "feature_groups",
+    "guided_input",
     "consistency",
     "saliency_pass",
     "random_state",
@@ -78,6 +80,10 @@ class SaliencyGuidedMixin(
     feature_groups : str or array-like of shape ``X.shape[1:]``, default="auto"
         What is ranked and hidden as one: "cell", "feature", "pixel" (all channels), or labels
         (one-hot columns of one variable share a label). "auto": cell, and pixel for images.
+    guided_input : "auto", str, int or list, default="auto"
+        What is masked and explained where X is a dict or tuple of arrays, or a DataFrame, for a
+        module of your own: a key, a position, or a list of them. "auto": "X" of a dict, the first
+        of a tuple.
     consistency : {"auto", "categorical_kl", "bernoulli_kl", "squared_difference"} or callable, \
 default="auto"
         Divergence, or ``(output, masked_output) -> (n_samples,)``. "auto": the one that belongs to
@@ -134,6 +140,7 @@ default="auto"
         mask_fill="auto",
         mask_value=0.0,
         feature_groups="auto",
+        guided_input="auto",
         consistency="auto",
         saliency_pass="auto",
         random_state=None,
@@ -148,6 +155,7 @@ default="auto"
         self.mask_fill = mask_fill
         self.mask_value = mask_value
         self.feature_groups = feature_groups
+        self.guided_input = guided_input
         self.consistency = consistency
         self.saliency_pass = saliency_pass
         self.random_state = random_state
@@ -462,8 +470,11 @@ default="auto"
         if isinstance(x, torch.Tensor):
             if dtype is not None and x.is_floating_point() and x.dtype != dtype:
                 return x.to(dtype)
-        elif isinstance(x, np.ndarray) and dtype is not None and x.dtype.kind == "f":
-            return torch.as_tensor(x).to(dtype)
+        elif isinstance(x, np.ndarray):
+            if dtype is not None and x.dtype.kind == "f":
+                return torch.as_tensor(x).to(dtype)
+        elif isinstance(x, (dict, tuple, list)):
+            return map_arrays(self._cast, x)
         return x
 
     @property

@@ -123,11 +123,21 @@ def check_guidance_parameters(params):
             f"feature_groups must be 'auto', one of {GROUPS}, or labels of shape X.shape[1:], got "
             f"{groups!r}."
         )
+    _check_guided_input(params["guided_input"])
     seed = params["random_state"]
     if not (seed is None or isinstance(seed, (Integral, np.random.RandomState))):
         raise TypeError(f"random_state must be None, an int or a numpy RandomState, got {seed!r}.")
     if isinstance(seed, Integral) and not 0 <= seed < 2**32:
         raise ValueError(f"random_state must be an int from 0 to 2**32 - 1, got {seed!r}.")
+
+
+def _check_guided_input(guided_input):
+    keys = guided_input if isinstance(guided_input, list) else [guided_input]
+    if not keys or not all(isinstance(k, (str, Integral)) and k is not True for k in keys):
+        raise TypeError(
+            "guided_input must be 'auto', a key of X (str), a position (int), or a list of them, "
+            f"got {guided_input!r}."
+        )
 
 
 def _check_number(params, name, must_be, low, high, auto=False):

@@ -42,7 +42,7 @@ class SaliencyGuidedRegressor(SaliencyGuidedEstimator, NeuralNetRegressor):
 use_caching, torch_load_kwargs
         See :class:`SaliencyGuidedClassifier`.
     mask_fraction, mask_schedule, consistency_weight, mask_order, saliency_output, mask_fill, \
-mask_value, feature_groups, consistency, saliency_pass, random_state
+mask_value, feature_groups, guided_input, consistency, saliency_pass, random_state
         The guidance, see :class:`SaliencyGuidedClassifier`. What ranks is the gradient of the sum
         of the (standardised) outputs; `consistency` "auto" is the squared difference.
     **kwargs

@@ -60,11 +60,7 @@ def masked_input(forward, x, y, masking, *, generator=None, output=None, modules
     >>> masked_input(lambda x: x * weights, torch.ones(1, 4), None, masking)
     tensor([[0., 1., 0., 1.]])
     """
-    if not x.is_floating_point():
-        raise TypeError(
-            f"Guidance needs a floating-point input to differentiate by, got {x.dtype}. Convert "
-            "it (X.astype('float32')), or set consistency_weight=0 to train without guidance."
-        )
+    check_differentiable(x)
     clean = x.detach()
     if masking.groups is not None and masking.groups.shape != x.shape[1:]:
         raise ValueError(
@@ -98,6 +94,31 @@ def masked_input(forward, x, y, masking, *, generator=None, output=None, modules
     if masking.groups is not None:
         hidden = hidden[:, masking.groups.flatten()]
     return _select(hidden.reshape(clean.shape), values, clean)
+
+
+def check_differentiable(x):
+    """Refuse an input that guidance cannot differentiate by.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Input of a network.
+
+    Raises
+    ------
+    TypeError
+        If it is not floating point.
+
+    Examples
+    --------
+    >>> import torch
+    >>> check_differentiable(torch.ones(2, 3))
+    """
+    if not x.is_floating_point():
+        raise TypeError(
+            f"Guidance needs a floating-point input to differentiate by, got {x.dtype}. Convert "
+            "it (X.astype('float32')), or set consistency_weight=0 to train without guidance."
+        )
 
 
 def _select(mask, values, others):

@@ -1,0 +1,133 @@
+"""The part of a module's input that is ranked, masked and explained."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from skorch.utils import is_pandas_ndframe
+
+from sgt_sklearn.estimators._parameters import is_auto
+
+
+def split_input(inputs, guided_input):
+    """Take the guided part out of an input.
+
+    Parameters
+    ----------
+    inputs : array, tensor, or dict or tuple of them
+        What a module gets, or the data of a whole fit.
+    guided_input : "auto", str, int or list of them
+        Keys of a dict, positions in a tuple. "auto" is "X" of a dict and the first of a tuple.
+
+    Returns
+    -------
+    part : array or tensor of shape (n_samples, ...)
+        The guided part; several entries are joined along axis 1, each flattened to two axes.
+    rebuild : callable
+        Maps a part of the same shape to the whole input with this part in place.
+
+    Raises
+    ------
+    TypeError
+        If there is no array to be guided.
+    ValueError
+        If an entry is not there.
+    """
+    if isinstance(inputs, (np.ndarray, torch.Tensor)):
+        if not is_auto(guided_input):
+            raise ValueError(
+                "guided_input must be 'auto' for X of one array; it names entries of a dict or "
+                f"tuple, got {guided_input!r}."
+            )
+        return inputs, _itself
+    if not isinstance(inputs, (Mapping, tuple, list)):
+        raise TypeError(
+            "Guidance masks a floating-point array, or entries of a dict or tuple of arrays, but "
+            f"the module gets {type(inputs).__name__}. Convert X, or set consistency_weight=0 to "
+            "train without guidance."
+        )
+    keys = _keys(inputs, guided_input)
+    parts = [inputs[key] for key in keys]
+    for key, part in zip(keys, parts, strict=True):
+        if not isinstance(part, (np.ndarray, torch.Tensor)):
+            raise TypeError(
+                f"guided_input must name arrays, but {key!r} is {type(part).__name__}: name "
+                "another entry, or set consistency_weight=0 to train without guidance."
+            )
+    if not isinstance(guided_input, (list, tuple)):
+        return parts[0], lambda part: _replaced(inputs, keys, [part])
+    for key, part in zip(keys, parts, strict=True):
+        if not torch.is_floating_point(torch.as_tensor(part[:1])):
+            raise TypeError(
+                f"guided_input must name floating-point arrays to differentiate by, but {key!r} "
+                f"holds {part.dtype}: leave it out, or convert it (astype('float32'))."
+            )
+    flat = [part.reshape(len(part), -1) for part in parts]
+    join = torch.cat if isinstance(flat[0], torch.Tensor) else np.concatenate
+    ends = np.cumsum([part.shape[1] for part in flat]).tolist()
+
+    def rebuild(joined):
+        pieces = [joined[:, end - f.shape[1] : end] for end, f in zip(ends, flat, strict=True)]
+        shaped = [p.reshape(part.shape) for p, part in zip(pieces, parts, strict=True)]
+        return _replaced(inputs, keys, shaped)
+
+    return join(flat, 1), rebuild
+
+
+def as_columns(inputs):
+    """Spread a DataFrame to the dict of columns that skorch hands to a module."""
+    if not is_pandas_ndframe(inputs) or inputs.ndim != 2:
+        return inputs
+    return {name: inputs[name].to_numpy().reshape(-1, 1) for name in inputs}
+
+
+def writable(inputs):
+    """The inputs, arrays copied that torch cannot take (read-only or reversed)."""
+    if isinstance(inputs, (dict, tuple)):
+        return map_arrays(writable, inputs)
+    if isinstance(inputs, np.ndarray) and (
+        not inputs.flags.writeable or any(stride < 0 for stride in inputs.strides)
+    ):
+        return inputs.copy()
+    return inputs
+
+
+def map_arrays(function, inputs):
+    """Apply a function to each array of an input, keeping dicts and tuples."""
+    if isinstance(inputs, Mapping):
+        return {key: map_arrays(function, value) for key, value in inputs.items()}
+    if isinstance(inputs, (tuple, list)):
+        return _like(inputs, [map_arrays(function, value) for value in inputs])
+    return function(inputs)
+
+
+def _itself(part):
+    return part
+
+
+def _keys(inputs, guided_input):
+    mapping = isinstance(inputs, Mapping)
+    if is_auto(guided_input):
+        guided_input = "X" if mapping else 0
+    keys = list(guided_input) if isinstance(guided_input, (list, tuple)) else [guided_input]
+    known = list(inputs) if mapping else range(len(inputs))
+    unknown = [key for key in keys if key not in known]
+    if unknown or not keys:
+        raise ValueError(
+            "guided_input must name what is masked and explained, "
+            f"{'keys' if mapping else 'positions'} among {list(known)} (a DataFrame has one a "
+            f"column), got {guided_input!r}; consistency_weight=0 trains without guidance."
+        )
+    return keys
+
+
+def _replaced(inputs, keys, parts):
+    replaced = dict(inputs) if isinstance(inputs, Mapping) else list(inputs)
+    for key, part in zip(keys, parts, strict=True):
+        replaced[key] = part
+    return replaced if isinstance(inputs, Mapping) else _like(inputs, replaced)
+
+
+def _like(sequence, values):
+    kind = type(sequence)
+    return kind(*values) if hasattr(kind, "_fields") else kind(values)
