@@ -224,6 +224,8 @@ def test_a_data_set_gives_the_plain_fit(task, device):
     assert_equal_outcomes(guided, plain, lambda net: net.fit(dataset, None))
 
 
+# of pandas 3's read-only columns, which skorch hands to torch as they are; once a process only
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 def test_columns_of_a_frame_reach_a_module_that_takes_them_as_plainly(device):
     class Columns(nn.Module):
         def __init__(self):
