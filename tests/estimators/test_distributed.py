@@ -385,11 +385,11 @@ def test_sharded_modules_are_refused(accelerator, device):
     def fitted(**options):
         return worker.GuidedNet(
             worker.make_net(),
-            accelerator=Sharding(cpu=True),
+            accelerator=Sharding(cpu=device == "cpu", device_placement=False),
+            device=device,
             **worker.settings(**worker.guidance(**options)),
         ).fit(worker.X, worker.Y)
 
-    accelerator()
     with pytest.raises(ValueError, match=r"needs DistributedDataParallel.*got .* FSDP"):
         fitted()
     assert fitted(consistency_weight=0).initialized_
