@@ -21,6 +21,7 @@ from sgt_sklearn.estimators._device import DeviceMixin
 from sgt_sklearn.estimators._guidance import Guidance, training_statistics
 from sgt_sklearn.estimators._inputs import map_arrays
 from sgt_sklearn.estimators._parameters import unwrap
+from sgt_sklearn.estimators._resume import ResumeMixin
 from sgt_sklearn.estimators._session import fit_session
 from sgt_sklearn.estimators._weights import WeightsMixin, split_weight, unreduced
 from sgt_sklearn.guidance import weighted_loss
@@ -41,11 +42,18 @@ GUIDANCE_PARAMETERS = (
 )
 
 _TRANSIENT = ("_guidance_", "_session_", "_encoded_", "_in_training_", "_listeners_", "_weights_")
+_TRANSIENT += ("_resumption_",)
 _LOSS_NAMES = ("train_task_loss", "train_consistency_loss")
 
 
 class SaliencyGuidedMixin(
-    AttributionMixin, DeviceMixin, WeightsMixin, BatchesMixin, ListeningMixin, ProcessesMixin
+    AttributionMixin,
+    DeviceMixin,
+    WeightsMixin,
+    ListeningMixin,
+    ResumeMixin,
+    BatchesMixin,
+    ProcessesMixin,
 ):
     """Saliency guided training for a skorch net of your own; put it before the net class.
 

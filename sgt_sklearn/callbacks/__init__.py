@@ -1,0 +1,5 @@
+"""Callbacks for training."""
+
+from sgt_sklearn.callbacks._resumable_checkpoint import ResumableCheckpoint
+
+__all__ = ["ResumableCheckpoint"]
