@@ -110,6 +110,8 @@ class HandTrained:
                 self.net, x, y, self.setting, self.statistics, self.generator
             )
             self.net.train()
+        if self.masked is None:  # nothing is hidden
+            return task, torch.zeros_like(task)
         # on copies of the buffers, as running statistics move by the clean batch only
         state = dict(self.net.named_parameters())
         state |= {name: buffer.clone() for name, buffer in self.net.named_buffers()}

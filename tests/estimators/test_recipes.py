@@ -1,6 +1,7 @@
 """What users of skorch do with a training loop, against the same net trained by hand."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -266,6 +267,20 @@ def test_other_data_of_a_partial_fit_are_ranked_by_the_spread_of_the_first(setti
         hand.X, hand.y = (torch.from_numpy(a).to(device) for a in data)
         for rows in hand.batches(1):
             hand.step(rows, optimizer)
+    assert_same_state(estimator.module_, hand.net)
+
+
+def test_a_ramp_runs_over_the_first_max_epochs(device):
+    setting = SETTINGS["drawn"]
+    estimator = make_estimator(make_net(), setting, device, mask_schedule="ramp", max_epochs=4)
+    estimator.partial_fit(X, Y).partial_fit(X, Y)
+    hand = HandTrained(make_net(), setting, device)
+    optimizer = torch.optim.SGD(hand.net.parameters(), lr=LR)
+    # a quarter of 4 epochs plain, up to a half over 60 % of the other 3, then held
+    fractions = [0, 0, 0.5 / 1.8, 0.5, 0.5, 0.5, 0.5, 0.5]
+    for i, rows in enumerate(hand.batches(8)):
+        hand.setting = dataclasses.replace(setting, fraction=fractions[i // 4])
+        hand.step(rows, optimizer)
     assert_same_state(estimator.module_, hand.net)
 
 
