@@ -1,6 +1,5 @@
 """State of the guidance during one fit: settings resolved for the data, and the current step."""
 
-import dataclasses
 from contextlib import nullcontext
 
 import numpy as np
@@ -240,7 +239,7 @@ class Guidance:
             self._epoch,
             self._net.max_epochs,
         )
-        self._masking = dataclasses.replace(self._base_masking, fraction=fraction)
+        self._masking = self._base_masking.with_fraction(fraction)
 
     def _choose_pass(self, x, forward):
         requested = self._net.saliency_pass

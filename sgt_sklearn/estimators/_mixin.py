@@ -460,18 +460,20 @@ default="auto"
             unwrap(self.criterion_), torch.nn.modules.loss._Loss
         ):
             y_pred = first_output(y_pred)
-        task_loss = partial(super().get_loss, y_pred, y_true, X=X, training=training)
         guidance = self._guidance_
         guided = guidance is not None and training and guidance.output is not None
+        if guided:
+            y_true = to_tensor(y_true, device=self.device)
+        task_loss = partial(super().get_loss, y_pred, y_true, X=X, training=training)
         if weight is not None:
             weight = to_tensor(weight, device=self.device)
             with unreduced(self.criterion_) as reduction:
                 if not guided:
                     return weighted_loss(task_loss(), weight, reduction=reduction)
-                return guidance.loss(to_tensor(y_true, device=self.device), task_loss, weight)
+                return guidance.loss(y_true, task_loss, weight)
         if not guided:
             return task_loss()
-        return guidance.loss(to_tensor(y_true, device=self.device), task_loss)
+        return guidance.loss(y_true, task_loss)
 
     def _cast(self, x):
         dtype = self._module_dtype_

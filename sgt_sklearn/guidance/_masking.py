@@ -1,5 +1,6 @@
 """What is hidden, and what with."""
 
+import copy
 import dataclasses
 
 import torch
@@ -64,8 +65,7 @@ class Masking:
 
     def __post_init__(self):
         """Check the settings and count the groups."""
-        if not 0 <= self.fraction <= 1:
-            raise ValueError(f"fraction must be in [0, 1], got {self.fraction!r}.")
+        _check_fraction(self.fraction)
         for name, value, choices in (
             ("order", self.order, MASK_ORDERS),
             ("output", self.output, SALIENCY_OUTPUTS),
@@ -84,6 +84,24 @@ class Masking:
                 f"torch.unique(labels, return_inverse=True)), got {labels.tolist()[:10]}."
             )
         object.__setattr__(self, "n_groups", len(labels))
+
+    def with_fraction(self, fraction):
+        """Copy with another share of hidden groups.
+
+        Parameters
+        ----------
+        fraction : float
+            The share, in [0, 1].
+
+        Returns
+        -------
+        Masking
+            The copy, which shares its tensors with this one.
+        """
+        _check_fraction(fraction)
+        masking = copy.copy(self)
+        object.__setattr__(masking, "fraction", fraction)
+        return masking
 
     def n_hidden(self, n_cells):
         """Number of groups that are hidden in a sample.
@@ -128,3 +146,8 @@ class Masking:
         if self.groups is not None:
             moved["groups"] = self.groups.to(device)
         return dataclasses.replace(self, **moved)
+
+
+def _check_fraction(fraction):
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction must be in [0, 1], got {fraction!r}.")

@@ -98,6 +98,10 @@ def passes_agree(forward, modules, x):
     >>> passes_agree(net, [net], torch.ones(2, 3))
     (False, True)
     """
+    tensors = [t for m in modules for t in (*m.parameters(), *m.buffers())]
+    if any(torch.nn.parameter.is_lazy(t) for t in tensors):
+        with evaluation_mode(modules), torch.no_grad():
+            forward(x.detach().clone())  # the first pass initialises lazy modules
     buffers = [b for module in modules for b in module.buffers()]
     before = [b.clone() for b in buffers]
     devices = [x.device] if x.device.type == "cuda" else []

@@ -85,3 +85,20 @@ def test_probe_finds_out_whether_one_pass_can_serve_both(name, device):
     assert torch.equal(torch.get_rng_state(), before)
     assert [m.training for m in net.modules()] == modes
     assert all(p.grad is None for p in net.parameters())
+
+
+@pytest.mark.parametrize("last", [nn.LazyBatchNorm1d(), nn.Identity()], ids=["batch norm", "none"])
+def test_probe_initialises_lazy_modules_like_a_first_pass(last, device):
+    x = torch.randn(6, 3, device=device)
+    net = nn.Sequential(nn.LazyLinear(4), last, nn.LazyLinear(2)).to(device)
+    torch.manual_seed(0)
+    agree, stochastic = passes_agree(net, [net], x)
+    torch.manual_seed(0)
+    expected = nn.Sequential(nn.Linear(3, 4, device=device), nn.Linear(4, 2, device=device))
+    torch.testing.assert_close(net[0].weight, expected[0].weight, rtol=0, atol=0)
+    torch.testing.assert_close(net[2].weight, expected[1].weight, rtol=0, atol=0)
+    assert not stochastic
+    assert agree == isinstance(last, nn.Identity)
+    if not agree:
+        assert last.num_batches_tracked == 0
+        assert (last.running_mean == 0).all()
