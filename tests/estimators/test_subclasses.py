@@ -240,7 +240,6 @@ class Penalised(SaliencyGuidedClassifier):
         return loss + self.penalty * sum(w.abs().sum() for w in self.module_.parameters())
 
 
-@FAULT
 def test_a_parameter_of_a_subclass_is_one_for_scikit_learn(setting, device):
     net = make_estimator(make_net(), setting, device, Penalised, penalty=0.2, max_epochs=2)
     assert clone(net).get_params()["penalty"] == 0.2
