@@ -6,6 +6,7 @@ each other and with training by hand on the whole batches.
 
 import copy
 import sys
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 from skorch.dataset import Dataset, ValidSplit
 from skorch.hf import AccelerateMixin
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from sgt_sklearn import SaliencyGuidedMixin
 
@@ -161,8 +163,24 @@ def outcome(net):
         "state": copy.deepcopy(net.module_.state_dict()),
         "losses": rows,
         "history": [{k: v for k, v in e.items() if k not in own} for e in net.history],
-        "wrapped": type(net.module_).__name__ == "DistributedDataParallel",
+        "wrapped": isinstance(net.module_, DistributedDataParallel),
     }
+
+
+@contextmanager
+def counted_passes():
+    """Yields a list that grows with each pass through ``DistributedDataParallel``."""
+    passes, forward = [], DistributedDataParallel.forward
+
+    def counting(self, *args, **kwargs):
+        passes.append(self.training)
+        return forward(self, *args, **kwargs)
+
+    DistributedDataParallel.forward = counting
+    try:
+        yield passes
+    finally:
+        DistributedDataParallel.forward = forward
 
 
 def case(function):
@@ -191,8 +209,9 @@ def whole_batches(folder):
         "auto": {},
     }.items():
         recorder = Recorder()
-        results[name] = outcome(fit(callbacks=[recorder], **options))
-        results[name]["gradients"] = recorder.gradients
+        with counted_passes() as passes:
+            results[name] = outcome(fit(callbacks=[recorder], **options))
+        results[name] |= {"gradients": recorder.gradients, "passes": len(passes)}
     loading = {"dataloader_config": DataLoaderConfiguration(split_batches=True)}
     results["split"] = outcome(fit(accelerator=make_accelerator(**loading), batch_size=2 * BATCH))
     # statistics of a data set are read from its batches, which must be those of all processes

@@ -134,6 +134,8 @@ def test_gradients_are_those_of_one_process(results, saliency_pass):
     ranks = [results[rank]["whole_batches"][saliency_pass] for rank in RANKS]
     assert len(one.gradients) == len(ranks[0]["gradients"]) == 4 * worker.EPOCHS
     for rank in ranks:
+        # DistributedDataParallel counts on one pass a backward, and on as many on each process
+        assert rank["passes"] == len(one.gradients)
         assert_near(rank["state"], net.module_.state_dict())
         for step, gradients in enumerate(one.gradients):
             torch.testing.assert_close(rank["gradients"][step], gradients, atol=1e-5, rtol=0)
