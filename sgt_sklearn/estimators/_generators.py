@@ -64,7 +64,8 @@ def _parts(value):
     if isinstance(value, (list, tuple)):
         return list(enumerate(value[:_ITEMS]))
     if isinstance(value, dict):
-        return list(value.items())[:_ITEMS]
+        items = list(value.items())[:_ITEMS]
+        return [(k if isinstance(k, str) else i, part) for i, (k, part) in enumerate(items)]
     if isinstance(value, functools.partial):
         return [("args", value.args), ("keywords", value.keywords), ("func", value.func)]
     if inspect.ismethod(value):

@@ -382,4 +382,5 @@ def _set_callback_state(callback, state, device):
 
 
 def _has_state(value):
-    return all(hasattr(value, name) for name in ("state_dict", "load_state_dict"))
+    methods = ("state_dict", "load_state_dict")
+    return not isinstance(value, type) and all(hasattr(value, name) for name in methods)
