@@ -1,5 +1,7 @@
 """Whether saved attributes are what an estimator computes with."""
 
+from numbers import Integral
+
 import numpy as np
 import torch
 
@@ -50,13 +52,13 @@ def _is_vector(value, kinds="OUbiufM"):
     return isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in kinds
 
 
-def _is_finite(value):
-    return isinstance(value, np.ndarray) and value.dtype == np.float64 and np.isfinite(value).all()
+def _is_real(value):
+    return isinstance(value, np.ndarray) and value.dtype == np.float64
 
 
 def _is_sizes(value):
     return value is None or (
-        isinstance(value, dict) and all(isinstance(n, int) and n > 0 for n in value.values())
+        isinstance(value, dict) and all(isinstance(n, Integral) and n > 0 for n in value.values())
     )
 
 
@@ -72,16 +74,16 @@ _CHECKS = {
         "an array of int labels",
     ),
     "classes_inferred_": (lambda v: _is_vector(v) and len(v) > 0, "an array of labels"),
-    "target_scale_": (lambda v: _is_finite(v) and v.ndim == 1, "finite numbers"),
+    "target_scale_": (lambda v: _is_real(v) and v.ndim == 1, "an array of numbers"),
     "_target_mean_": (
-        lambda v: v is None or (_is_finite(v) and v.ndim == 1),
-        "finite numbers",
+        lambda v: v is None or (_is_real(v) and v.ndim == 1),
+        "an array of numbers",
     ),
     "_statistics_": (
         lambda v: v is None or isinstance(v, FeatureStatistics),
         "statistics of the features",
     ),
-    "_importances_": (lambda v: v is None or _is_finite(v), "finite numbers"),
+    "_importances_": (lambda v: v is None or _is_real(v), "an array of numbers"),
     "_input_shape_": (_is_shape, "the shape of a sample"),
     "_sizes_": (_is_sizes, "sizes by name"),
     "_seed_": (lambda v: v is None or (type(v) is int and v >= 0), "a seed"),
@@ -100,11 +102,11 @@ def _check_shapes(attributes, shape):
     statistics = attributes.get("_statistics_")
     if statistics is not None:
         for name, value in vars(statistics).items():
-            fits = _is_finite(value) and value.shape[: len(shape)] == value.shape
-            fits = fits and all(
-                n in (1, m) for n, m in zip(value.shape[::-1], shape[::-1], strict=False)
-            )
-            require(fits, f"attributes._statistics_.{name}", f"finite, for samples {shape}", value)
+            fits = _is_real(value) and value.shape[: len(shape)] == value.shape
+            sizes = zip(value.shape[::-1], shape[::-1], strict=False) if fits else ()
+            fits = fits and all(n in (1, m) for n, m in sizes)
+            path = f"attributes._statistics_.{name}"
+            require(fits, path, f"numbers for samples of shape {shape}", value)
 
 
 def _needed(net, attributes):

@@ -31,7 +31,11 @@ _TORCH_DTYPES = {
 
 
 class NotDataError(Exception):
-    """A value that only pickle could keep; the message says where and what it is."""
+    """A value that only pickle could keep: where it is, and what."""
+
+    def __init__(self, path, what):
+        super().__init__(f"{path} is {what}")
+        self.what = what
 
 
 class Encoder:
@@ -66,7 +70,7 @@ class Encoder:
             return self._encode(value, path)
         except RecursionError as error:
             self.tensors = before
-            raise NotDataError(f"{path} is nested too deeply, or holds itself") from error
+            raise NotDataError(path, "nested too deeply, or holds itself") from error
         except NotDataError:
             self.tensors = before
             raise
@@ -98,12 +102,13 @@ class Encoder:
             return self._encode_random_state(value, path)
         if is_named(value):
             name = name_of(value)
-            if name is not None:
-                return {"$name": name}
+            if name is None:
+                raise NotDataError(path, f"the function {value.__qualname__}")
+            return {"$name": name}
         name, arguments = constructor_arguments(value)
         if name is not None:
             return {"$instance": {"name": name, "arguments": self._encode_dict(arguments, path)}}
-        raise NotDataError(f"{path} is an instance of {kind.__module__}.{kind.__qualname__}")
+        raise NotDataError(path, f"an instance of {kind.__module__}.{kind.__qualname__}")
 
     def add_tensor(self, tensor, path):
         """Keep a tensor; returns its name, which is the path unless that is taken."""
@@ -131,7 +136,7 @@ class Encoder:
             stored = np.array(_storable(array), order="C")  # a copy, as torch takes no read-only
             return {"dtype": dtype, "tensor": self.add_tensor(torch.from_numpy(stored), path)}
         if array.dtype != object and not _is_text(array.dtype, array.size):
-            raise NotDataError(f"{path} is an array of dtype {array.dtype}")
+            raise NotDataError(path, f"an array of dtype {array.dtype}")
         values = self._encode_items(array.ravel().tolist(), path)
         return {"dtype": dtype, "shape": list(array.shape), "values": values}
 
@@ -140,13 +145,13 @@ class Encoder:
         if _NUMERIC_DTYPE.fullmatch(array.dtype.str):
             array = _storable(array)
         elif not _is_text(array.dtype, 1):
-            raise NotDataError(f"{path} is a numpy scalar of dtype {array.dtype}")
+            raise NotDataError(path, f"a numpy scalar of dtype {array.dtype}")
         return {"dtype": np.asarray(scalar).dtype.str, "value": self._encode(array.item(), path)}
 
     def _encode_random_state(self, value, path):
         state = value.get_state(legacy=False)
         if state["bit_generator"] != "MT19937":
-            raise NotDataError(f"{path} is a RandomState of {state['bit_generator']}")
+            raise NotDataError(path, f"a RandomState of {state['bit_generator']}")
         return {"$random_state": self._encode(value.get_state(), path)["$tuple"]}
 
 

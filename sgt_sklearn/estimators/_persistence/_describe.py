@@ -154,10 +154,8 @@ def _versions():
 def _describe_parameter(encoder, name, value):
     try:
         return encoder.encode(value, f"parameters.{name}")
-    except NotDataError:
-        member = getattr(value, "__qualname__", None) if is_named(value) else None
-        kind = type(value)
-        return {"$object": member or f"an instance of {kind.__module__}.{kind.__qualname__}"}
+    except NotDataError as error:
+        return {"$object": error.what}
 
 
 def _describe_module(encoder, name, module):

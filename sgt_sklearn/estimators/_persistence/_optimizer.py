@@ -49,20 +49,22 @@ def check_optimizer_state(optimizer, state, path):
         require(isinstance(values, dict), path, "states by name", values)
         if type(optimizer) in _elementwise():
             for key, value in values.items():
-                shape = parameters[index].shape
-                _check_elementwise(value, shape, f"{path} of parameter {index}: {key}")
+                _check_elementwise(key, value, parameters[index].shape, f"{path} ({key})")
 
 
 def _elementwise():
     return {getattr(torch.optim, name, None) for name in _ELEMENTWISE}
 
 
-def _check_elementwise(value, shape, path):
-    if isinstance(value, torch.Tensor):
+def _check_elementwise(key, value, shape, path):
+    if key == "step":
+        fits = isinstance(value, (int, float)) or getattr(value, "numel", int)() == 1
+        require(fits, path, "a number", value)
+    elif isinstance(value, torch.Tensor):
         fits = value.numel() == 1 or value.shape == shape
         require(fits, path, f"of shape {tuple(shape)}", tuple(value.shape))
     else:
-        require(value is None or isinstance(value, (int, float)), path, "a number", value)
+        require(value is None and key == "momentum_buffer", path, "a tensor", value)
 
 
 def _is_alike(own, value):

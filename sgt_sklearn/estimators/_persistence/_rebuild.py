@@ -5,6 +5,7 @@ import re
 from collections import OrderedDict
 from contextlib import contextmanager
 from itertools import chain
+from numbers import Real
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from skorch.history import History
 from sgt_sklearn._random import isolated_generators
 from sgt_sklearn.estimators._checks import check_training_parameters
 from sgt_sklearn.estimators._named import accepted_sizes, named_module
-from sgt_sklearn.estimators._parameters import unwrap
+from sgt_sklearn.estimators._parameters import check_guidance_parameters, unwrap
 from sgt_sklearn.estimators._persistence._attributes import check_attributes
 from sgt_sklearn.estimators._persistence._codec import Decoder, require
 from sgt_sklearn.estimators._persistence._describe import (
@@ -87,6 +88,7 @@ def rebuild(cls, document, tensors, trusted, given):
     with _explaining("its parameters make no estimator"):
         net = cls(**parameters | given)
         check_training_parameters(net)
+        check_guidance_parameters(net.get_guidance_params())
     net._settle_device()
     _check_device(net.device)
     decoder.device = net.device or "cpu"
@@ -97,10 +99,13 @@ def rebuild(cls, document, tensors, trusted, given):
     drawn = isinstance(random_state, np.random.RandomState)
     before = random_state.get_state() if drawn else None
     # building draws initial weights, which nobody sees, from no generator of the user's
-    with isolated_generators(seed=0), fit_session(net, fresh=True):
-        with _explaining("its estimator cannot be built"):
-            _check_named_module(net, tensors)
-            net.initialize()
+    building = _explaining("its estimator cannot be built")
+    with building, isolated_generators(seed=0), fit_session(net, fresh=True):
+        _check_named_module(net, tensors)
+        net.initialize()
+        for name in attributes:
+            # what a module or optimizer of the estimator is called is known only now
+            require(is_state(net, name), f"attributes.{name}", "fitted state", name)
         _restore_modules(net, document["modules"], decoder, given)
         _restore_optimizers(net, document["optimizers"], decoder, given)
         _restore_callbacks(net, document["callbacks"], decoder)
@@ -276,12 +281,15 @@ def _restore_module(name, module, record, decoder, device):
     state._metadata = {key: {"version": version} for key, version in versions.items()}
     parameters = dict(module.named_parameters(remove_duplicate=False))
     buffers = dict(module.named_buffers(remove_duplicate=False))
+    precisions = {}
     for key, own in chain(parameters.items(), buffers.items()):
         saved = state.get(key)
-        if isinstance(saved, torch.Tensor) and saved.dtype != own.dtype:
-            # a module that was built in, or cast to, another precision
-            alike = saved.is_floating_point() == own.is_floating_point()
-            require(alike, f"tensor {name}.{key}", f"of {own.dtype}", saved.dtype)
+        if isinstance(saved, torch.Tensor):
+            # the whole module may have been built in, or cast to, another precision
+            precision = precisions.setdefault(own.dtype, saved.dtype)
+            fits = own.is_floating_point() and saved.is_floating_point()
+            fits = saved.dtype == (precision if fits else own.dtype)
+            require(fits, f"tensor {name}.{key}", f"of {precision}", saved.dtype)
             own.data = own.data.to(saved.dtype)
     module.load_state_dict(state)
     for key in record["buffers"]:
@@ -332,20 +340,23 @@ def _restore_optimizers(net, section, decoder, given):
 
 
 def _restore_callbacks(net, section, decoder):
-    own = dict(net.callbacks_)
+    callbacks = dict(net.callbacks_)
     for record in section:
         path = "callbacks"
         fits = isinstance(record, dict) and set(record) == {"name", "class", "attributes"}
         fits = fits and isinstance(record["name"], str) and isinstance(record["attributes"], dict)
         require(fits, path, "names, classes and attributes of callbacks", record)
-        callback = own.get(record["name"])
+        callback = callbacks.get(record["name"])
         if callback is None or name_of(type(callback)) != record["class"]:
             continue
         for key, value in record["attributes"].items():
             path = f"callbacks.{record['name']}.{key}"
             require(is_callback_state(callback, key), path, "state of a callback", key)
             decoder.missing = []
-            value = decoder.decode(value, path)
+            value, own = decoder.decode(value, path), vars(callback).get(key)
+            kind = Real if isinstance(own, Real) else type(own)
+            fits = own is None or isinstance(value, kind) or bool(decoder.missing)
+            require(fits, path, f"of {kind.__name__}", value)
             if not decoder.missing:
                 vars(callback)[key] = value
 
