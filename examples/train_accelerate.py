@@ -68,11 +68,11 @@ def train(accelerator, X, y, consistency_weight):
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
         lr=3e-3,
-        max_epochs=30,
+        max_epochs=15,
         batch_size=32,
         iterator_train__shuffle=True,
         train_split=ValidSplit(0.15, stratified=True, random_state=0),
-        callbacks=[EarlyStopping(patience=5, load_best=True, sink=str)],
+        callbacks=[EarlyStopping(patience=3, load_best=True, sink=str)],
         callbacks__print_log__sink=str,  # what is called with each line: nothing is printed
         consistency_weight=consistency_weight,
         mask_fill="marginal",
