@@ -64,7 +64,7 @@ class Guidance:
         """State for `set_state` in another process; None before the first guided batch."""
         if self.generator is None:
             return None
-        probed = (tuple(self._shape), not self._moded, self._stochastic)
+        probed = self._probed or (tuple(self._shape), not self._moded, self._stochastic)
         state, device = self.generator.get_state(), str(self.generator.device)
         return {"generator": state, "device": device, "probed": probed}
 
