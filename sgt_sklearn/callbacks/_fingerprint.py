@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 _DEPTH = 8
-_LONGEST = 80
+_LONGEST = 100
 _MANY = 50
 
 

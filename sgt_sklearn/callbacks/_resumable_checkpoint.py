@@ -146,6 +146,7 @@ class ResumableCheckpoint(Callback):
         before = len(net.history)
         self._fit_ = {"path": path, "id": fit, "before": before, "texts": texts, "start": start}
         self._content_ = content = self._read(path, texts) if path.exists() else None
+        self._fit_["finished"] = content is not None and content["finished"]
         if content is None:
             return None
         left = 0 if content["finished"] else before + epochs - content["n_epochs"]
@@ -203,7 +204,7 @@ class ResumableCheckpoint(Callback):
             self._save(net)
 
     def _begin_end(self, net, interrupted):
-        if self.keep and not interrupted:
+        if self.keep and not interrupted and not self._fit_["finished"]:
             self._save(net, finished=True)
 
     def _end_fit(self, net, interrupted):

@@ -51,7 +51,7 @@ class ResumeMixin:
         epochs = self.max_epochs if epochs is None else epochs
         data = {"X": X, "y": y, "sample_weight": self._weights_, **fit_params}
         data.pop("_routing_method", None)
-        self._resumption_ = resumption = _Resumption(keeper, X)
+        self._resumption_ = resumption = _Resumption(keeper, X, self._guidance_)
         start = to_plain(generator_states(resumption.generators(self)), "the generators")
         settings = _settings(self, keeper, epochs)
         found = keeper._prepare_fit(self, settings, data, epochs, start)
@@ -112,16 +112,15 @@ class ResumeMixin:
         """
         modules = _modules(self)
         optimizers = {name: getattr(self, name + "_") for name in self._optimizers}
-        resumption = self._resumption_ or _Resumption(None, None)
-        statistics = self._statistics_
-        guidance = None if self._guidance_ is None else self._guidance_.get_state()
+        resumption = self._resumption_ or _Resumption()
+        statistics, guidance = self._statistics_, resumption.guidance
         state = {
             "modules": {name: _module_state(module) for name, module in modules.items()},
             "optimizers": {name: opt.state_dict() for name, opt in optimizers.items()},
             "history": list(self.history),
             "parameters": _scalar_parameters(self),
             "statistics": None if statistics is None else dict(vars(statistics)),
-            "guidance": guidance,
+            "guidance": None if guidance is None else guidance.get_state(),
             "generators": generator_states(resumption.generators(self)),
         }
         state = {name: to_plain(value, name) for name, value in state.items()}
@@ -161,7 +160,7 @@ class ResumeMixin:
             _set_module_state(module, plain["modules"][name])
         for name in self._optimizers:
             _set_optimizer_state(getattr(self, name + "_"), plain["optimizers"][name])
-        resumption = self._resumption_ or _Resumption(None, None)
+        resumption = self._resumption_ or _Resumption()
         for name, callback in self.callbacks_:
             if not _only_reports(callback) and callback is not resumption.keeper:
                 _set_callback_state(callback, state["callbacks"][name], device)
@@ -171,8 +170,8 @@ class ResumeMixin:
                 setattr(self, name, value)
         if plain["statistics"] is not None:
             self._statistics_ = FeatureStatistics(**plain["statistics"])
-        if plain["guidance"] is not None and self._guidance_ is not None:
-            self._guidance_.set_state(plain["guidance"])
+        if plain["guidance"] is not None and resumption.guidance is not None:
+            resumption.guidance.set_state(plain["guidance"])
         # last: what came before may draw
         restore_generator_states(plain["generators"], resumption.generators(self))
 
@@ -180,8 +179,8 @@ class ResumeMixin:
 class _Resumption:
     """What a net knows, during a fit, about the callback that keeps its state."""
 
-    def __init__(self, keeper, X):
-        self.keeper = keeper
+    def __init__(self, keeper=None, X=None, guidance=None):
+        self.keeper, self.guidance = keeper, guidance
         self.roots = {"X": X} if hasattr(X, "__getitem__") else {}
         self.begun = self.interrupted = False
 
@@ -242,7 +241,7 @@ def _parameters(net):
     return {
         name: value
         for name, value in params.items()
-        if name not in _FREE_PARAMETERS and not name.startswith("callbacks__")
+        if name not in _FREE_PARAMETERS and not name.startswith(("callbacks__", "_"))
     }
 
 

@@ -13,7 +13,6 @@ from skorch.callbacks import PassthroughScoring
 
 from sgt_sklearn import SaliencyGuidedMixin
 from sgt_sklearn.callbacks import ResumableCheckpoint
-from sgt_sklearn.callbacks import _checkpoint_file as checkpoint_file
 from tests.callbacks.killing import (
     CASES,
     LABELS,
@@ -31,8 +30,8 @@ from tests.callbacks.killing import (
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs processes that can be killed")
 
-# Where the process is killed, given the number of steps of the whole fit. A checkpoint is written before the first epoch and after each; each
-# is synchronised twice, once for the file and once for its folder.
+# Where the process is killed, given the number of steps of the whole fit. A checkpoint is written
+# before the first epoch and after each; each is synchronised twice, the file and its folder.
 PLACES = {
     "in the train split": lambda n: kill_at(SaliencyGuidedMixin, "get_split_datasets", 1),
     "before a first step": lambda n: kill_at(SaliencyGuidedMixin, "train_step", 1),
