@@ -49,7 +49,9 @@ def check_training_parameters(net):
         "None, 'disable' or a list of callbacks",
         TypeError,
     )
-    _require(isinstance(net.lr, (Real, torch.Tensor)), net, "lr", "a number", TypeError)
+    must_be = "a finite number >= 0"
+    _require(isinstance(net.lr, (Real, torch.Tensor)), net, "lr", must_be, TypeError)
+    _require(0 <= net.lr < float("inf"), net, "lr", must_be, ValueError)
     for name, must_be in (
         ("max_epochs", "an int of at least 1"),
         ("batch_size", "an int of at least 1, or -1 for all rows"),

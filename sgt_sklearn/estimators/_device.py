@@ -27,7 +27,7 @@ class DeviceMixin:
     def _may_use_cuda(self):
         device = available_device() if is_auto(self.device) else self.device
         # None leaves the module wherever it is
-        return device is None or torch.device(device).type == "cuda"
+        return device is None or str(device).startswith("cuda")
 
     def get_params(self, deep=True, **kwargs):
         """Get the parameters, "auto" as "auto".
