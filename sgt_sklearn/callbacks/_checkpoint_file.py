@@ -145,7 +145,7 @@ def _header(fit, data):
 def _read_header(lines):
     """Identifier of the fit and format version, or (None, None)."""
     magic, _, version = lines[0].decode("ascii", "replace").rpartition(" ")
-    if magic != _MAGIC or not version.isdecimal() or len(lines) < 2:
+    if magic != _MAGIC or not version.isdecimal() or version == "0" or len(lines) < 2:
         return None, None
     return lines[1].decode("ascii", "replace"), int(version)
 

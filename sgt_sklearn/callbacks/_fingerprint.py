@@ -73,14 +73,14 @@ def describe_rows(dataset):
     """
     if dataset is None:
         return "none"
-    rows = ""
-    while isinstance(dataset, torch.utils.data.Subset):
-        rows += " " + _digest(np.asarray(dataset.indices, dtype=np.int64).tobytes())
-        dataset = dataset.dataset
     try:
-        return f"{len(dataset)} rows{rows}"
+        text = f"{len(dataset)} rows"
     except TypeError:
         return "a stream"
+    while isinstance(dataset, torch.utils.data.Subset):
+        text += " " + _digest(np.asarray(dataset.indices, dtype=np.int64).tobytes())
+        dataset = dataset.dataset
+    return text
 
 
 def describe(value):

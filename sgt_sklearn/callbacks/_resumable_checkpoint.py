@@ -241,3 +241,9 @@ def _check_content(content):
                 f"{name} must be a {kind.__name__}, got {type(content.get(name)).__name__}. "
                 "Delete it to train anew"
             )
+    n_recorded = len(content["state"].get("history") or ())
+    if content["n_epochs"] != n_recorded:
+        raise PersistenceError(
+            f"it tells of {content['n_epochs']} epochs, and its history has {n_recorded}. Delete "
+            "it to train anew"
+        )

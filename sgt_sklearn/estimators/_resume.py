@@ -164,7 +164,7 @@ class ResumeMixin:
         for name, callback in self.callbacks_:
             if not _only_reports(callback) and callback is not resumption.keeper:
                 _set_callback_state(callback, state["callbacks"][name], device)
-        self.history_ = History(plain["history"])
+        self.history_ = History(dict(epoch) for epoch in plain["history"])
         for name, value in plain["parameters"].items():
             if getattr(self, name) != value:
                 setattr(self, name, value)

@@ -27,6 +27,7 @@ from tests.callbacks.killing import (
     plain,
     weights,
 )
+from tests.callbacks.test_fingerprint import short_name
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs processes that can be killed")
 
@@ -150,8 +151,10 @@ torch.set_num_threads(1)
 from skorch.callbacks import Callback
 from sgt_sklearn import SaliencyGuidedMixin
 sys.path.insert(0, sys.argv[1])
-from tests.callbacks.killing import fit, outcome
+from tests.callbacks.killing import fit
+from tests.callbacks.test_fingerprint import short_name
 
+print("fingerprint", short_name())
 step = SaliencyGuidedMixin.train_step
 def announced(self, *args, **kwargs):
     print("epoch", len(self.history), flush=True)
@@ -184,7 +187,8 @@ def test_same_script_run_again_after_kill_9(device, tmp_path):
     process = run_script(tmp_path, device)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 0
-    assert output.split()[1::2][0] == "4"
+    lines = output.split("\n")
+    assert lines[:2] == [f"fingerprint {short_name()}", "epoch 4"]
     trained = torch.load(tmp_path / "trained.pt")
     whole = fit("early stopping", tmp_path, checkpoint=False, device=device).module_.state_dict()
     np.testing.assert_equal(plain(trained), plain(whole))
