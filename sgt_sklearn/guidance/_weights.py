@@ -38,14 +38,15 @@ def weighted_loss(values, weight, *, reduction="mean"):
             f"shape ({len(weight)}, ...), got shape {tuple(values.shape)}. A criterion must obey "
             "reduction='none'."
         )
-    weight = weight.to(values.dtype)
+    if reduction == "mean":
+        # divided before the cast: weights may lie outside the range of the losses' type
+        weight = weight.to(torch.promote_types(weight.dtype, values.dtype))
+        divisor = weight.sum()
+        weight = weight / torch.where(divisor == 0, torch.ones_like(divisor), divisor)
+    weight = weight.to(values)
     if reduction == "none":
         return weight.reshape(-1, *(1,) * (values.ndim - 1)) * values
     if values.ndim > 1:
         values = values.flatten(1)
         values = values.sum(1) if reduction == "sum" else values.mean(1)
-    total = (weight * values).sum()
-    if reduction == "sum":
-        return total
-    divisor = weight.sum()
-    return total / torch.where(divisor == 0, torch.ones_like(divisor), divisor)
+    return (weight * values).sum()
