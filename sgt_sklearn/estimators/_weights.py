@@ -1,16 +1,20 @@
 """Sample and class weights, on their way from `fit` to the loss of a batch."""
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_array
+from skorch.callbacks import PassthroughScoring
 from skorch.dataset import get_len, unpack_data
-from skorch.utils import is_dataset, multi_indexing
+from skorch.utils import is_dataset, is_pandas_ndframe, multi_indexing
+from torch.utils.data import DataLoader, default_collate
 
 from sgt_sklearn.estimators._parameters import unwrap
 
 _INPUT, _WEIGHT = "sgt_input", "sgt_weight"
+_VALID_WEIGHT = "valid_batch_weight"
 
 
 class WeightedDataset(torch.utils.data.Dataset):
@@ -53,6 +57,38 @@ def split_weight(inputs):
     return inputs, None
 
 
+class WeightedCollate:
+    """A collate function for inputs without weights, made to carry weights along.
+
+    Parameters
+    ----------
+    collate : callable
+        Takes a list of (inputs, targets).
+    """
+
+    def __init__(self, collate):
+        self.collate = collate
+
+    def __call__(self, samples):
+        pairs = [(*split_weight(inputs), targets) for inputs, targets in samples]
+        inputs, targets = unpack_data(self.collate([(x, y) for x, _, y in pairs]))
+        weight = torch.as_tensor(np.array([w for _, w, _ in pairs]))
+        return [with_weight(inputs, weight), targets]
+
+
+class WeightedLoss(PassthroughScoring):
+    """Average of the validation loss; of weighted samples, each batch counts by its weights."""
+
+    def get_avg_score(self, history):
+        """Average over the batches of the last epoch."""
+        try:
+            rows = history[-1, "batches", :, [_VALID_WEIGHT, self.name]]
+        except KeyError:  # no weights
+            return super().get_avg_score(history)
+        weights, losses = zip(*rows, strict=True)
+        return np.average(losses, weights=weights)
+
+
 def check_sample_weight(sample_weight, n_samples):
     """Sample weights as an array.
 
@@ -70,20 +106,26 @@ def check_sample_weight(sample_weight, n_samples):
 
     Raises
     ------
-    ValueError
-        If they are not finite, negative, all 0, or not one a sample.
+    ValueError, TypeError
+        If they are no numbers, not finite, negative, all 0, or not one a sample.
     """
     must_be = f"sample_weight must be one finite number >= 0 a sample, shape ({n_samples},)"
+    if isinstance(sample_weight, torch.Tensor):
+        sample_weight = sample_weight.detach().cpu()
+    if np.asarray(sample_weight).dtype.kind in "US":
+        raise ValueError(f"{must_be}, got strings.")
     try:
         weight = check_array(sample_weight, dtype=np.float64, ensure_2d=False, copy=True)
-    except ValueError as error:
-        raise ValueError(f"{must_be}. {error}") from error
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{must_be}. {error}") from error
     if weight.shape != (n_samples,):
         raise ValueError(f"{must_be}, got shape {weight.shape}.")
     if (weight < 0).any():
         raise ValueError(f"{must_be}, got {weight.min()}: leave samples out with weight 0.")
     if not weight.any():
         raise ValueError(f"{must_be}, got zeros only: nothing is left to fit.")
+    if not np.isfinite(weight.sum()):
+        raise ValueError(f"{must_be} with a finite sum, got up to {weight.max()}: divide them.")
     return weight
 
 
@@ -153,7 +195,18 @@ def select_rows(data, rows):
         return None
     if is_dataset(data):
         return torch.utils.data.Subset(data, rows.tolist())
+    if isinstance(data, Mapping):
+        return {key: _select_entry(value, rows) for key, value in data.items()}
+    if is_pandas_ndframe(data):  # rows are told by position, later ones among these too
+        return data.iloc[rows].reset_index(drop=True)
     return multi_indexing(data, rows)
+
+
+def _select_entry(value, rows):
+    # of a dict, skorch indexes the entries themselves: a list holds rows, and no containers
+    return (
+        [value[i] for i in rows] if isinstance(value, (list, tuple)) else select_rows(value, rows)
+    )
 
 
 @contextmanager
@@ -199,7 +252,13 @@ class WeightsMixin:
         """Keep the weights for this fit, and leave out the samples that weigh nothing."""
         if sample_weight is None:
             return X, y
-        weight = check_sample_weight(sample_weight, len(X) if is_dataset(X) else get_len(X))
+        n_samples = _n_samples(X)
+        weight = check_sample_weight(sample_weight, n_samples)
+        if y is not None and _n_samples(y) != n_samples:
+            raise ValueError(
+                "X and y have inconsistent lengths: y must have one target for each of the "
+                f"{n_samples} rows of X, got {_n_samples(y)}."
+            )
         check_criterion_unweighted(self, "sample_weight")
         return self._keep_weighted(X, y, weight)
 
@@ -227,8 +286,90 @@ class WeightsMixin:
             `dataset_valid` is None.
         """
         if self._weights_ is not None:
-            X = WeightedDataset(self.get_dataset(X, y), self._weights_)
+            dataset = self.get_dataset(X, y)
+            if len(dataset) != len(self._weights_):
+                raise ValueError(
+                    "sample_weight and class_weight need a data set with one sample a row of X: "
+                    f"{len(self._weights_)} rows have a weight, and {type(dataset).__name__} has "
+                    f"{len(dataset)} samples. Pass the data set itself as X, with one weight for "
+                    "each of its samples."
+                )
+            X = WeightedDataset(dataset, self._weights_)
         return super().get_split_datasets(X, y, **fit_params)
+
+    def get_iterator(self, dataset, training=False):
+        """Iterate over batches, with the weights of their samples where there are any.
+
+        Parameters
+        ----------
+        dataset : torch.utils.data.Dataset
+            Data set.
+        training : bool, default=False
+            Whether to use `iterator_train` or `iterator_valid`.
+
+        Returns
+        -------
+        iterable
+            Batches.
+        """
+        iterator = super().get_iterator(dataset, training=training)
+        collate = iterator.collate_fn if isinstance(iterator, DataLoader) else default_collate
+        weighted = any(isinstance(d, WeightedDataset) for d in _nested(dataset))
+        if weighted and collate is not default_collate:
+            iterator.collate_fn = WeightedCollate(collate)
+        return iterator
+
+    def validation_step(self, batch, **fit_params):
+        """Compute the loss of a batch of the validation data; note the weight of the batch.
+
+        Parameters
+        ----------
+        batch : tuple
+            Inputs and targets.
+        **fit_params
+            Passed on to the module.
+
+        Returns
+        -------
+        dict
+            "loss" and "y_pred".
+        """
+        step = super().validation_step(batch, **fit_params)
+        if self._weights_ is not None:
+            _, weight = split_weight(unpack_data(batch)[0])
+            if weight is not None:
+                self.history.record_batch(_VALID_WEIGHT, float(weight.sum()))
+        return step
+
+    @property
+    def _default_callbacks(self):
+        return [
+            (name, WeightedLoss(name) if _averages_valid_loss(callback) else callback)
+            for name, callback in super()._default_callbacks
+        ]
+
+
+def _averages_valid_loss(callback):
+    return type(callback) is PassthroughScoring and callback.name == "valid_loss"
+
+
+def _nested(dataset):
+    """A data set, and those that it is a subset of."""
+    while dataset is not None:
+        yield dataset
+        dataset = dataset.dataset if isinstance(dataset, torch.utils.data.Subset) else None
+
+
+def _n_samples(data):
+    if not is_dataset(data):
+        return get_len(data)
+    try:
+        return len(data)
+    except TypeError as error:
+        raise TypeError(
+            "sample_weight needs a data set with a length, whose samples have positions, got "
+            f"{type(data).__name__}: let the stream leave out or repeat samples itself."
+        ) from error
 
 
 def check_criterion_unweighted(net, parameter):
