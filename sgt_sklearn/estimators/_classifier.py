@@ -28,6 +28,7 @@ _WITH_LOGITS = (
     torch.nn.BCEWithLogitsLoss,
     torch.nn.BCELoss,
 )
+_ELEMENTWISE = ("one_logit", "indicator")
 
 
 def _has_logits(net):
@@ -165,7 +166,8 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
     _targets_are = "one class label, or one row of an indicator matrix, for each row of X"
     _decodes_ = False
     _target_kind_ = None
-    _named_labels_ = None
+    _named_labels_ = None  # by partial_fit(classes=...)
+    _known_labels_ = None  # of targets that are passed on as they are
 
     def __init__(self, module="auto", *, class_weight=None, **kwargs):
         super().__init__(module, **kwargs)
@@ -184,40 +186,67 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
             return torch.nn.BCEWithLogitsLoss
         return torch.nn.CrossEntropyLoss
 
+    @property
+    def _default_callbacks(self):
+        callbacks = super()._default_callbacks
+        if self._target_kind_ != "soft":
+            return callbacks
+        # probabilities have no accuracy, and scikit-learn's raises
+        return [(name, callback) for name, callback in callbacks if name != "valid_acc"]
+
     # targets
 
     def _encode_targets(self, X, y, fresh, classes):
+        named = self._has_named_module()
         if y is None:
-            if self._has_named_module() or not is_dataset(X):
+            if named or not is_dataset(X):
                 raise ValueError(
                     f"{type(self).__name__} requires y to be passed, but the target y is None."
                 )
-            self._decodes_, self._target_kind_ = False, None
+            self._decodes_, self._target_kind_, self._known_labels_ = False, None, None
             return y
-        named = self._has_named_module()
         labels = to_numpy(y) if isinstance(y, torch.Tensor) else np.asarray(y)
-        given = classes if classes is not None else self.classes
         if named:
-            self._settle_kind(target_kind(labels, self.criterion, self.module), fresh)
-            if self._target_kind_ in ("indicator", "soft"):
-                return self._encode_columns(labels, fresh, given)
-        elif labels.dtype.kind not in "OUSb":
-            self._check_not_continuous(labels)
-            self._decodes_, self._target_kind_ = False, kind_of_passed(labels, self.criterion)
-            if fresh:
-                self._named_labels_ = given
-            return y
+            kind = target_kind(labels, self.criterion, self.module)
         else:
-            self._settle_kind("labels", fresh)
+            kind = kind_of_passed(labels, self.criterion)
+        self._settle_kind(kind, fresh)
+        # a criterion that compares element by element takes floats: those are passed on
+        encodes = named or kind == "labels" or (kind in _ELEMENTWISE and labels.dtype.kind != "f")
+        if not encodes:
+            self._check_not_continuous(labels)
+            self._decodes_ = False
+            self._note_labels(labels, fresh, classes)
+            return y
+        given = classes if classes is not None else self.classes
+        if kind in ("indicator", "soft"):
+            return self._encode_columns(labels, fresh, given)
         return self._encode_labels(labels, fresh, given)
 
     def _settle_kind(self, kind, fresh):
         if not fresh and self._target_kind_ not in (None, kind):
             raise ValueError(
                 f"y must hold targets like those of the first fit ({self._target_kind_}), got "
-                f"{kind}."
+                f"{kind or 'numbers to be passed on'}."
             )
         self._target_kind_ = kind
+
+    def _note_labels(self, labels, fresh, classes):
+        """Labels of targets that are passed on, named, seen now, or seen before."""
+        if fresh:
+            self._named_labels_ = None if classes is None else np.unique(classes)
+            numbered = self.classes is not None and np.asarray(self.classes).dtype.kind in "iu"
+            self._known_labels_ = np.asarray(self.classes) if numbered else None
+        if self._target_kind_ in ("indicator", "soft"):
+            self._known_labels_ = np.arange(labels.shape[1])
+        elif self._target_kind_ == "one_logit":
+            self._known_labels_ = np.arange(2)
+        elif self._named_labels_ is not None:
+            check_known(labels, self._named_labels_)
+            self._known_labels_ = self._named_labels_
+        else:
+            known = () if self._known_labels_ is None else self._known_labels_
+            self._known_labels_ = np.union1d(known, labels).astype(labels.dtype)
 
     def _encode_columns(self, y, fresh, classes):
         """Targets with a column a label: float, for criteria that compare element by element."""
@@ -267,7 +296,12 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         if self.class_weight is None:
             return X, y
         check_criterion_unweighted(self, "class_weight")
-        if self._target_kind_ in ("indicator", "soft") or labels is None or np.ndim(labels) > 2:
+        if labels is None:
+            raise ValueError(
+                "class_weight must be None unless labels are passed as y: pass them beside the "
+                "data set, fit(dataset, y)."
+            )
+        if self._target_kind_ in ("indicator", "soft") or np.size(labels) != len(labels):
             raise ValueError(
                 "class_weight must be None unless y holds one label a row: use sample_weight, or "
                 "criterion__pos_weight for an indicator matrix."
@@ -280,8 +314,7 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
             )
         labels = to_numpy(labels) if isinstance(labels, torch.Tensor) else np.asarray(labels)
         labels = labels.ravel()
-        known = self.classes_inferred_ if self._decodes_ else self._named_labels_
-        classes = np.unique(labels if known is None else known)
+        classes = self.classes_inferred_ if self._decodes_ else self._known_labels_
         check_known(labels, classes)
         weight = class_weight_of(self.class_weight, labels, classes, self._weights_)
         if self._weights_ is not None:
@@ -300,11 +333,10 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
             return 1
         if self._decodes_:
             return len(self.classes_inferred_)
-        labels = to_numpy(y) if isinstance(y, torch.Tensor) else np.asarray(y)
-        if labels.ndim == 1 and labels.dtype.kind in "iu":
-            named = 0 if self._named_labels_ is None else len(self._named_labels_)
-            return max(int(labels.max()) + 1, named)
-        return labels.shape[1] if labels.ndim == 2 else None
+        known = self._known_labels_
+        if np.ndim(y) == 1 and known.dtype.kind in "iu":
+            return max(int(known.max()) + 1, len(known))
+        return y.shape[1] if np.ndim(y) == 2 else None
 
     def check_data(self, X, y):
         """Check that there are targets and note the classes.
@@ -317,10 +349,34 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
         if self._decodes_:
             return
         super().check_data(X, y)
-        if self._target_kind_ is not None:
-            self.classes_inferred_ = np.arange(y.shape[1])
-        elif self._named_labels_ is not None:
-            self.classes_inferred_ = np.unique(self._named_labels_)
+        if self._known_labels_ is not None:
+            self.classes_inferred_ = self._known_labels_
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Loss of a batch, see :class:`SaliencyGuidedMixin`.
+
+        Parameters
+        ----------
+        y_pred : torch.Tensor or tuple
+            Output of the module.
+        y_true : torch.Tensor
+            Encoded targets.
+        X : array or tensor, default=None
+            Inputs of the batch.
+        training : bool, default=False
+            Whether this is a training step.
+
+        Returns
+        -------
+        torch.Tensor
+            The loss.
+        """
+        if self._decodes_ and self._target_kind_ in _ELEMENTWISE:
+            output = first_output(y_pred)
+            y_true = y_true.to(output.dtype)
+            if self._target_kind_ == "one_logit" and len(output) == output.numel():
+                y_true = y_true.reshape(output.shape)  # (n_samples,) or (n_samples, 1)
+        return super().get_loss(y_pred, y_true, X=X, training=training)
 
     # predictions
 
@@ -390,7 +446,9 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
                 logits = is_criterion(self.criterion_, torch.nn.BCEWithLogitsLoss)
                 return torch.sigmoid if logits else torch.nn.Identity()
             if self._target_kind_ == "one_logit":
-                return _two_columns
+                if is_criterion(self.criterion_, torch.nn.BCEWithLogitsLoss):
+                    return _two_columns
+                return _with_complement
         return super()._get_predict_nonlinearity()
 
     def _label_index(self, label):
@@ -406,7 +464,13 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
 
 
 def _two_columns(logit):
-    return torch.cat([torch.sigmoid(-logit), torch.sigmoid(logit)], dim=1)
+    logit = logit.reshape(-1)
+    return torch.stack([torch.sigmoid(-logit), torch.sigmoid(logit)], dim=1)
+
+
+def _with_complement(probability):
+    probability = probability.reshape(-1)
+    return torch.stack([1 - probability, probability], dim=1)
 
 
 def _signature(own, inherited):

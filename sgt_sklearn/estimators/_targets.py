@@ -1,6 +1,7 @@
 """Kinds of classification targets: what y means to the criterion and to scikit-learn."""
 
 import inspect
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,8 +14,10 @@ _TARGETS_ARE = "one class label for each row of X, or an indicator matrix of lab
 
 
 def is_criterion(criterion, *kinds):
-    """Whether a criterion is one of torch's classes, or an instance of one."""
+    """Whether a criterion is one of torch's classes, a partial or an instance of one."""
     criterion = unwrap(criterion)
+    while isinstance(criterion, partial):
+        criterion = criterion.func
     if inspect.isclass(criterion):
         return issubclass(criterion, kinds)
     return isinstance(criterion, kinds)
@@ -53,12 +56,14 @@ def target_kind(y, criterion, module):
     one_column = y.ndim == 1 or y.shape[1] == 1
     if is_auto(criterion) or is_criterion(criterion, torch.nn.BCEWithLogitsLoss):
         if kind == "multilabel-indicator":
+            if not np.isin(y, (0, 1)).all():
+                raise ValueError(
+                    "y must be 0 and 1 where it is an indicator matrix of labels, got "
+                    f"{np.unique(y).tolist()}."
+                )
             return "indicator"
     elif kind in ("multilabel-indicator", "continuous-multioutput"):
-        if (y < 0).any():
-            raise ValueError(
-                f"y must hold probabilities of the classes, none of them negative, got {y.min()}."
-            )
+        _check_probabilities(y, criterion)
         return "soft"
     with naming("y", _TARGETS_ARE):
         check_classification_targets(y)
@@ -70,8 +75,25 @@ def target_kind(y, criterion, module):
     return "one_logit" if is_criterion(criterion, torch.nn.BCEWithLogitsLoss) else "labels"
 
 
+def _check_probabilities(y, criterion):
+    sums = y.sum(1)
+    worst = sums[np.abs(sums - 1).argmax()]
+    if (y < 0).any():
+        got = y.min()
+    elif abs(worst - 1) > 1e-3:
+        got = f"a row with sum {worst}"
+    else:
+        return
+    name = getattr(criterion, "__name__", type(criterion).__name__)
+    raise ValueError(
+        f"y must hold probabilities of the classes where criterion={name} and y has several "
+        f"columns: none of them negative, each row with sum 1, got {got}. Several labels a row "
+        "need criterion='auto' or BCEWithLogitsLoss."
+    )
+
+
 def kind_of_passed(y, criterion):
-    """What targets for a module of the user's own are, which are passed on as they are.
+    """What targets for a module of the user's own are.
 
     Parameters
     ----------
@@ -82,16 +104,20 @@ def kind_of_passed(y, criterion):
 
     Returns
     -------
-    {"indicator", "soft"} or None
-        None for what skorch expects: one label a row.
+    {"labels", "one_logit", "indicator", "soft"} or None
+        As :func:`target_kind` has them, "labels" for those that have no numbers; None for what
+        skorch expects, one number a row, and whatever else a criterion may take.
     """
-    if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "fiub":
-        return None
-    if is_criterion(criterion, torch.nn.BCEWithLogitsLoss, torch.nn.BCELoss):
-        return "indicator"
-    if is_auto(criterion) or is_criterion(criterion, torch.nn.CrossEntropyLoss):
-        return "soft"
-    return None
+    bernoulli = is_criterion(criterion, torch.nn.BCEWithLogitsLoss, torch.nn.BCELoss)
+    if y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "fiub":
+        if bernoulli:
+            return "indicator"
+        # integers are labels of positions to it
+        compares = is_auto(criterion) or is_criterion(criterion, torch.nn.CrossEntropyLoss)
+        return "soft" if compares and y.dtype.kind == "f" else None
+    if bernoulli and y.ndim in (1, 2):
+        return "one_logit"
+    return "labels" if y.dtype.kind in "OUSb" else None
 
 
 def check_known(labels, classes):
