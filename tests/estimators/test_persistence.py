@@ -221,6 +221,14 @@ CASES = {
         {},
     ),
     "NAdam": (Regressor, {"optimizer": torch.optim.NAdam}, TABLE, TARGETS, {}),
+    "weighted labels": (
+        Classifier,
+        {"class_weight": {"low": 2.0, "mid": 1, np.unique(LABELS)[2]: np.float64(0.5)}},
+        TABLE,
+        LABELS,
+        {},
+    ),
+    "weighted codes": (Classifier, {"class_weight": {0: 2.0, 1: 1.0, 2: 0}}, TABLE, CODES, {}),
     "class weights": (
         Classifier,
         {"criterion": nn.CrossEntropyLoss, "criterion__weight": torch.tensor([1.0, 2.0, 0.5])},
@@ -408,6 +416,31 @@ def test_a_compiled_module(tmp_path):
     plain = Classifier.load(tmp_path / "net", compile=False)
     assert not hasattr(plain.module_, "_orig_mod")
     np.testing.assert_allclose(plain.predict_proba(TABLE), net.predict_proba(TABLE), rtol=1e-6)
+
+
+class Versioned(nn.Linear):
+    """Older weights, saved without a version, were called otherwise."""
+
+    _version = 3
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *args):
+        self.version_of_weights = local_metadata.get("version")
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+    def get_extra_state(self):
+        return {"notes": ("kept", torch.ones(2))}
+
+    def set_extra_state(self, state):
+        self.notes = state["notes"]
+
+
+def test_versions_and_extra_state_of_modules_are_kept(device, tmp_path):
+    params = {"module": Versioned, "module__in_features": 5, "module__out_features": 3}
+    net = make(Classifier, device, **params).fit(TABLE, CODES)
+    loaded = round_trip(net, tmp_path / "net", trusted=[Versioned])
+    assert loaded.module_.version_of_weights == 3
+    assert_equal(loaded.module_.notes, ("kept", torch.ones(2)))
+    assert loaded.module_.training == net.module_.training
 
 
 def test_parameters_frozen_by_a_callback_stay_frozen(device, tmp_path):
@@ -691,6 +724,76 @@ def test_state_that_is_no_data_is_named(tmp_path):
         net.save(tmp_path / "net")
     del net.remark
     net.save(tmp_path / "net")
+
+
+VALUES = {
+    **{f"array of {kind}": np.arange(3).astype(kind) for kind in "?bhilqBHILQefd"},
+    "array of big-endian numbers": np.arange(6, dtype=">u2").reshape(2, 3),
+    "array without axes": np.array(5, "<u8"),
+    "array without values": np.zeros((0, 3), np.float32),
+    "array of the largest number": np.array([2**64 - 1], np.uint64),
+    "array of days": np.array(["2020-01-01", "NaT"], "M8[D]"),
+    "array of durations": np.array([1, 2], ">m8[25s]"),
+    "array of texts": np.array([["x", "yyy \N{SNOWMAN}"]]),
+    "text without axes": np.array("zz"),
+    "array without texts": np.zeros((0, 3), "U2"),
+    "array of anything": np.array([[None, 1], ["a", 2.5], [(1,), np.int8(3)]], object),
+    "transposed array": np.arange(6).reshape(2, 3).T,
+    "reversed array": np.arange(6.0)[::-2],
+    "moment": np.datetime64("2020-02-03T01:02"),
+    "duration": np.timedelta64(4, "h"),
+    "unsigned": np.uint64(2**64 - 1),
+    "signed": np.int8(-5),
+    "half": np.float16(0.1),
+    "single": np.float32(0.1),
+    "numpy's text": np.str_("a\0b"),
+    "numpy's truth": np.bool_(True),
+    "numbers": [1e-320, -0.0, 10**40, -(2**63), float("inf"), -float("inf"), 1 / 3],
+    "texts": ["", "\0", "\ud800", "$name", "\N{SNOWMAN}", "{}"],
+    "nested": (1, [2, (3,), ()], {"a": {}, "$b": {1: 2, None: (1,)}, "": [[]]}, {(1, "a"): True}),
+    "keys that look alike": {"a.b": torch.ones(1), "a": {"b": torch.zeros(1)}},
+    "tensors": [
+        torch.tensor(1.5),
+        torch.tensor([[True]]),
+        torch.zeros(0, 2),
+        torch.arange(4)[::2],
+    ],
+    "half tensors": [torch.tensor([0.1], dtype=d) for d in (torch.bfloat16, torch.float16)],
+    "types": [torch.bfloat16, torch.device("cuda:1"), torch.nn.ReLU, torch.relu],
+    "RandomState": np.random.RandomState(3),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_of_every_kind_survive(name, tmp_path):
+    net = make(Classifier, "cpu", max_epochs=1).fit(TABLE, LABELS)
+    net.value_ = copy.deepcopy(VALUES[name])
+    assert_equal(round_trip(net, tmp_path / "net").value_, VALUES[name])
+
+
+def test_nan_survives(tmp_path):
+    net = make(Classifier, "cpu", max_epochs=1).fit(TABLE, LABELS)
+    net.values_ = [float("nan"), np.float32("nan"), np.array([np.nan])]
+    values = round_trip(net, tmp_path / "net").values_
+    assert [type(value) for value in values] == [float, np.float32, np.ndarray]
+    assert np.isnan(np.hstack(values)).all()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(np.array([1j]), np.zeros(2, "f8,i4"), np.zeros(2, "S3"), np.ma.array([1])),
+        *(b"bytes", {1, 2}, 1j, lambda: 0, "text".upper, nn.Linear(1, 1)),
+        *(nn.Parameter(torch.ones(1)), torch.ones(2) * 1j, torch.ones(1, device="meta")),
+    ],
+    ids=repr,
+)
+def test_values_of_other_kinds_are_refused(value, tmp_path):
+    net = make(Classifier, "cpu", max_epochs=1).fit(TABLE, LABELS)
+    net.value_ = [value]
+    with pytest.raises(PersistenceError, match=r"attributes\.value_\.0 is"):
+        net.save(tmp_path / "net")
+    assert list(tmp_path.iterdir()) == []
 
 
 def threading_lock():

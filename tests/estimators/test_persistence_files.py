@@ -628,6 +628,34 @@ def test_wrong_content_is_refused(case, rewritten):
         load(path)
 
 
+def test_a_file_from_another_kind_of_device(saved, rewritten):
+    """A stand-in for a file that was written on a GPU, where there is none."""
+
+    def change(document, tensors):
+        document["device"] = "cuda"
+        document["parameters"]["device"] = "cuda:3"
+        states = document["attributes"]["_generator_states_"]
+        tensors[states["mask"]["$tensor"]] = torch.zeros(16, dtype=torch.uint8)
+        states["cuda"] = [{"$tensor": "cuda"}]
+        tensors["cuda"] = torch.zeros(16, dtype=torch.uint8)
+
+    path = rewritten(change)
+    with pytest.raises(PersistenceError, match=r"device='cuda:3' is not available"):
+        load(path)
+    one, other = load(path, device="cpu"), load(path, device="auto")
+    assert_same(one, saved[0])
+    np.random.seed(1)  # noqa: NPY002
+    one.partial_fit(X, Y)
+    np.random.seed(2)  # noqa: NPY002
+    if not torch.cuda.is_available():
+        assert_same_parameters(one, other.partial_fit(X, Y))
+
+
+def assert_same_parameters(net, other):
+    for a, b in zip(net.module_.parameters(), other.module_.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 @pytest.mark.parametrize("size", [10**8, 10**15])
 @pytest.mark.parametrize("where", ["features", "hidden"])
 def test_a_file_cannot_ask_for_a_huge_module(where, size, rewritten):

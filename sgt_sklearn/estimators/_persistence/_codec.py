@@ -142,11 +142,12 @@ class Encoder:
 
     def _encode_scalar(self, scalar, path):
         array = np.asarray(scalar)
-        if _NUMERIC_DTYPE.fullmatch(array.dtype.str):
+        dtype = array.dtype.str
+        if not (_NUMERIC_DTYPE.fullmatch(dtype) or _is_text(array.dtype, 1)):
+            raise NotDataError(path, f"a numpy scalar of dtype {dtype}")
+        if array.dtype.kind in "mM":
             array = _storable(array)
-        elif not _is_text(array.dtype, 1):
-            raise NotDataError(path, f"a numpy scalar of dtype {array.dtype}")
-        return {"dtype": np.asarray(scalar).dtype.str, "value": self._encode(array.item(), path)}
+        return {"dtype": dtype, "value": self._encode(array.item(), path)}
 
     def _encode_random_state(self, value, path):
         state = value.get_state(legacy=False)
@@ -281,9 +282,12 @@ class Decoder:
         kinds = {"b": (bool,), "f": (int, float)}.get(dtype.kind, (int,))
         require(type(number) in kinds, path, f"a number of {dtype}", number)
         try:
-            return _restored(np.array(number, _storable(np.empty(0, dtype)).dtype), dtype)[()]
+            array = np.array(number, np.int64 if dtype.kind in "mM" else dtype)
         except (OverflowError, ValueError) as error:
             raise PersistenceError(f"{path} does not fit {dtype}: {error}.") from error
+        fits = dtype.kind not in "iu" or array.item() == number
+        require(fits, path, f"a number of {dtype}", number)
+        return _restored(array, dtype)[()]
 
     def _dtype(self, value, path):
         name = value.get("dtype")
@@ -384,16 +388,15 @@ def _is_text(dtype, size):
 
 
 def _storable(array):
-    """The numbers as a type and byte order that torch has."""
-    if array.dtype.kind in "mM":
-        array = array.view(array.dtype.byteorder.replace("|", "=") + "i8")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    """The numbers as a type and byte order that every version of torch and safetensors has."""
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    return array.view(f"i{size}") if kind in "mM" or (kind == "u" and size > 1) else array
 
 
 def _restored(array, dtype):
-    if dtype.kind in "mM":
-        return array.view(np.dtype(dtype).newbyteorder("=")).astype(dtype)
-    return array.astype(dtype)
+    native = dtype.newbyteorder("=")
+    return (array if array.dtype == native else array.view(native)).astype(dtype)
 
 
 def _is_plain(tensor):

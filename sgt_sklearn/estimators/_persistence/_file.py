@@ -43,7 +43,14 @@ def write_file(path, document, tensors):
     document["sha256"] = _digest(document, tensors)
     # one entry, because the format does not keep the order of several
     metadata = {METADATA_KEY: json.dumps(document, allow_nan=False)}
-    _write_bytes(path, library.save(tensors, metadata))
+    try:
+        data = library.save(tensors, metadata)
+    except Exception as error:
+        raise PersistenceError(
+            f"The tensors cannot be written in the safetensors format: {error}. Upgrade "
+            "safetensors, or use pickle."
+        ) from error
+    _write_bytes(path, data)
 
 
 def read_file(path):
