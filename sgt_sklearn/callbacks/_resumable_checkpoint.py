@@ -123,7 +123,6 @@ class ResumableCheckpoint(Callback):
         return self
 
     def on_train_begin(self, net, **kwargs):
-        """Check that the net can be resumed."""
         if not hasattr(net, "set_training_state"):
             raise TypeError(
                 f"{type(self).__name__} needs a net of sgt_sklearn, got {type(net).__name__}: put "
