@@ -61,8 +61,11 @@ def trip(how):
 
 
 @pytest.fixture(autouse=True)
-def _disarm():
+def _python_with_its_own_handlers():
+    # a shell starts background jobs, and so the tests in one, with SIGINT ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
+    signal.signal(signal.SIGINT, before)
     Trip.armed = False
 
 
@@ -164,13 +167,10 @@ def test_a_handler_of_the_users_own_interrupts_too(tmp_path):
     def handler(signum, frame):
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        net = make(tmp_path / "fit.ckpt", how="ctrl-c")
-        Trip.armed = True
-        net.fit(X, TARGETS)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, handler)
+    net = make(tmp_path / "fit.ckpt", how="ctrl-c")
+    Trip.armed = True
+    net.fit(X, TARGETS)
     assert (tmp_path / "fit.ckpt").exists()
 
 
