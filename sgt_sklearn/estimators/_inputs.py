@@ -75,7 +75,9 @@ def split_input(inputs, guided_input):
 
 
 def as_columns(inputs):
-    """Spread a DataFrame to the dict of columns that skorch hands to a module."""
+    """What skorch makes of X: a dict of the columns of a DataFrame, a tuple of listed arrays."""
+    if isinstance(inputs, list) and all(isinstance(x, (np.ndarray, torch.Tensor)) for x in inputs):
+        return tuple(inputs)
     if not is_pandas_ndframe(inputs) or inputs.ndim != 2:
         return inputs
     return {name: inputs[name].to_numpy().reshape(-1, 1) for name in inputs}
@@ -112,11 +114,12 @@ def _keys(inputs, guided_input):
     keys = list(guided_input) if isinstance(guided_input, (list, tuple)) else [guided_input]
     known = list(inputs) if mapping else range(len(inputs))
     unknown = [key for key in keys if key not in known]
-    if unknown or not keys:
+    if unknown or not keys or len(set(keys)) < len(keys):
         raise ValueError(
             "guided_input must name what is masked and explained, "
-            f"{'keys' if mapping else 'positions'} among {list(known)} (a DataFrame has one a "
-            f"column), got {guided_input!r}; consistency_weight=0 trains without guidance."
+            f"each once, {'keys' if mapping else 'positions'} among {list(known)} (a DataFrame "
+            f"has one a column), got {guided_input!r}; consistency_weight=0 trains without "
+            "guidance."
         )
     return keys
 
