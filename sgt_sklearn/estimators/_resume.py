@@ -2,6 +2,7 @@
 
 import dis
 import inspect
+import random
 import signal
 from contextlib import contextmanager
 
@@ -57,6 +58,7 @@ class ResumeMixin:
         found = keeper._prepare_fit(self, settings, data, epochs, start)
         if found is not None:
             start, epochs = found
+            resumption.start = start
             with _fitting("start of the fit"):
                 restore_generator_states(from_plain(start), resumption.generators(self))
         try:
@@ -174,6 +176,9 @@ class ResumeMixin:
             resumption.guidance.set_state(plain["guidance"])
         # last: what came before may draw
         restore_generator_states(plain["generators"], resumption.generators(self))
+        if resumption.start is not None and resumption.start["python"] == random.getstate():
+            # a fit that does not use Python's generator leaves it alone
+            random.setstate(resumption.python)
 
 
 class _Resumption:
@@ -183,6 +188,7 @@ class _Resumption:
         self.keeper, self.guidance = keeper, guidance
         self.roots = {"X": X} if hasattr(X, "__getitem__") else {}
         self.begun = self.interrupted = False
+        self.start, self.python = None, random.getstate()
 
     def generators(self, net):
         """Generators that the net and its data hold, beside the global ones."""

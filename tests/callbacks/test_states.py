@@ -1,6 +1,7 @@
 """What else a fit may depend on, beside weights, optimizer and global generators."""
 
 import os
+import random
 from collections import Counter, OrderedDict, deque
 
 import numpy as np
@@ -30,6 +31,7 @@ from tests.callbacks.killing import (
     kill_at,
     killed,
     outcome,
+    plain,
     seed_globals,
     weights,
 )
@@ -107,7 +109,9 @@ class Accumulating(GuidedNet):
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 def test_gradients_accumulated_past_the_end_of_an_epoch(weight, tmp_path):
     check_resumes(
-        lambda folder: net_of(folder, cls=Accumulating, consistency_weight=weight), tmp_path
+        lambda folder: net_of(folder, cls=Accumulating, consistency_weight=weight),
+        tmp_path,
+        step=13,  # one batch past a step when the epoch began
     )
 
 
@@ -295,6 +299,34 @@ def test_generators_of_data_sets_and_loaders(random_state, tmp_path):
         )
 
     check_resumes(build, tmp_path, data=lambda: (Augmented(X, Y), None))
+
+
+class PythonNoise(OwnNoise):
+    """Draws from Python's global generator."""
+
+    def forward(self, x):
+        return super().forward(x + random.random() if self.training else x)
+
+
+@pytest.mark.parametrize("random_state", [None, 0])
+def test_pythons_generator(random_state, tmp_path):
+    def build(folder):
+        return net_of(folder, module=PythonNoise(), random_state=random_state)
+
+    check_resumes(build, tmp_path)
+
+
+def test_a_seeded_fit_leaves_the_global_generators_alone(tmp_path):
+    seed_globals()
+    assert killed(
+        lambda: (kill_at(SaliencyGuidedMixin, "train_step", 18), net_of(tmp_path).fit(X, Y))
+    )
+    net = net_of(tmp_path)
+    seed_globals(1)
+    before = random.getstate(), torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    net.fit(X, Y)
+    after = random.getstate(), torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    np.testing.assert_equal(plain(before), plain(after))
 
 
 # callbacks
