@@ -482,12 +482,11 @@ def test_what_is_on_the_list_is_what_it_says():
 
 @pytest.mark.parametrize("policy", ["sys", "torch", "_check_lr", "Callback", "LRScheduler.x", ""])
 def test_a_schedule_cannot_be_another_name_of_its_module(policy, rewritten):
-    def change(document, _):
-        callback = document["parameters"]["callbacks"][1]["$tuple"][1]["$instance"]
-        callback["arguments"]["policy"] = policy
-
-    with pytest.raises(PersistenceError, match="has no policy"):
-        load(rewritten(change))
+    inside = ("callbacks", 1, "$tuple", 1, "$instance", "arguments", "policy")
+    for place in (inside, ("callbacks__lr__policy",)):
+        path = rewritten(set_in("parameters", *place, to=policy))
+        with pytest.raises(PersistenceError, match="has no policy"):
+            load(path)
 
 
 @pytest.mark.parametrize(
@@ -592,6 +591,11 @@ WRONG = {
         "classes",
         to={"$array": {"dtype": "<U999999999", "shape": [2], "values": ["no", "yes"]}},
     ),
+    "large texts": set_in(
+        "parameters",
+        "classes",
+        to={"$array": {"dtype": "<U99999", "shape": [2], "values": ["no", "yes"]}},
+    ),
     "cut texts": set_in(
         "parameters", "classes", to={"$array": {"dtype": "<U1", "shape": [1], "values": ["no"]}}
     ),
@@ -657,18 +661,64 @@ def assert_same_parameters(net, other):
 
 
 @pytest.mark.parametrize("size", [10**8, 10**15])
-@pytest.mark.parametrize("where", ["features", "hidden"])
+@pytest.mark.parametrize("where", ["features", "hidden", "module", "depth", "criterion"])
 def test_a_file_cannot_ask_for_a_huge_module(where, size, rewritten):
     def change(document, tensors):
+        parameters = document["parameters"]
         if where == "hidden":
-            document["parameters"]["module__hidden"] = {"$tuple": [size, size]}
-        else:
+            parameters["module__hidden"] = {"$tuple": [size, size]}
+        elif where == "features":
             document["attributes"]["_sizes_"]["n_features"] = size
+        elif where == "criterion":
+            parameters["criterion"] = {"$name": "torch.nn.Linear"}
+            parameters |= {"criterion__in_features": size, "criterion__out_features": 100}
+        else:
+            del parameters["module__hidden"]
+            name = "torch.nn.Linear" if where == "module" else "torch.nn.LSTM"
+            parameters["module"] = {"$name": name}
+            arguments = {
+                "module": {"in_features": size, "out_features": 100},
+                "depth": {"input_size": 3, "hidden_size": 1, "num_layers": size},
+            }[where]
+            parameters |= {f"module__{key}": value for key, value in arguments.items()}
 
     started = time.perf_counter()
     with pytest.raises(PersistenceError):
         load(rewritten(change))
     assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("torch_load_kwargs", {"weights_only": False}),
+        ("torch_load_kwargs", {"pickle_module": "pickle"}),
+        ("compile__options", {"cpp.cxx": "touch exploited"}),
+        ("compile__backend", "tvm"),
+        ("compile__backend", ["inductor"]),
+        ("compile__unknown", 3),
+    ],
+)
+def test_plain_data_that_torch_would_act_on_has_to_be_passed(name, value, rewritten):
+    path = rewritten(set_in("parameters", name, to=value))
+    with pytest.raises(PersistenceError, match=rf"passed to load: {name} \("):
+        load(path)
+    if name != "compile__unknown":
+        assert getattr(load(path, **{name: None}), name) is None
+
+
+def test_a_tensor_belongs_to_one_place(rewritten):
+    reference = {"$tensor": "module_.mean"}
+    path = rewritten(set_in("attributes", "copies_", to=[reference]))
+    with pytest.raises(PersistenceError, match="must be a tensor of its own"):
+        load(path)
+
+    def change(document, tensors):
+        tensors["large"] = torch.zeros(1000)
+        document["parameters"]["classes"] = [{"$tensor": "large"}] * 1000
+
+    with pytest.raises(PersistenceError, match="must be a tensor of its own"):
+        load(rewritten(change))
 
 
 def test_a_regressor_needs_its_scale(tmp_path):

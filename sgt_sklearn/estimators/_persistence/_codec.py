@@ -22,7 +22,6 @@ from sgt_sklearn.exceptions import PersistenceError
 # numbers of at most 8 bytes, dates and durations; texts; anything
 _NUMERIC_DTYPE = re.compile(r"[<>|](b1|[iu][1248]|f[248]|[mM]8(\[\d*[A-Za-z]+\])?)")
 _TEXT_DTYPE = re.compile(r"[<>]U\d{1,9}")
-_LARGEST_TEXTS = 2**28
 _TORCH_DTYPES = {
     str(value).removeprefix("torch."): value
     for value in vars(torch).values()
@@ -135,15 +134,16 @@ class Encoder:
         if _NUMERIC_DTYPE.fullmatch(dtype):
             stored = np.array(_storable(array), order="C")  # a copy, as torch takes no read-only
             return {"dtype": dtype, "tensor": self.add_tensor(torch.from_numpy(stored), path)}
-        if array.dtype != object and not _is_text(array.dtype, array.size):
+        values = array.ravel().tolist()
+        if array.dtype != object and not _is_text(array.dtype, values):
             raise NotDataError(path, f"an array of dtype {array.dtype}")
-        values = self._encode_items(array.ravel().tolist(), path)
+        values = self._encode_items(values, path)
         return {"dtype": dtype, "shape": list(array.shape), "values": values}
 
     def _encode_scalar(self, scalar, path):
         array = np.asarray(scalar)
         dtype = array.dtype.str
-        if not (_NUMERIC_DTYPE.fullmatch(dtype) or _is_text(array.dtype, 1)):
+        if not (_NUMERIC_DTYPE.fullmatch(dtype) or _is_text(array.dtype, [array.item()])):
             raise NotDataError(path, f"a numpy scalar of dtype {dtype}")
         if array.dtype.kind in "mM":
             array = _storable(array)
@@ -171,7 +171,7 @@ class Decoder:
     missing : list of str
         Names that nobody vouches for, and values that were not saved, met since it was emptied.
     used : set of str
-        Names of the tensors that were asked for.
+        Names of the tensors that were asked for, which each belong to one place.
     device : torch.device or str
         Where tensors go that were not on the CPU.
     """
@@ -214,12 +214,14 @@ class Decoder:
         return decode(self, value[tags[0]], path)
 
     def tensor(self, name, path):
-        """Tensor of a name; a copy of its own."""
+        """Tensor of a name."""
         require(isinstance(name, str), path, "the name of a tensor", name)
         if name not in self._tensors:
             raise PersistenceError(f"tensor {name!r} of {path} is missing.")
+        # or a short file could ask for any amount of memory
+        require(name not in self.used, path, "a tensor of its own", name)
         self.used.add(name)
-        return self._tensors[name].clone()
+        return self._tensors[name]
 
     def _decode_tuple(self, value, path):
         require(isinstance(value, list), path, "a list", value)
@@ -262,12 +264,12 @@ class Decoder:
 
     def _filled(self, dtype, shape, values, path):
         require(dtype.kind in "OU", path, "an array of texts or objects", dtype)
-        require(dtype.kind == "O" or _is_text(dtype, len(values)), path, "shorter texts", dtype)
+        fits = dtype.kind == "O" or _is_text(dtype, values)
+        require(fits, path, "texts of about the length that its dtype tells", dtype)
         array = np.empty(len(values), dtype)
         for i, item in enumerate(values):
             item = self.decode(item, f"{path}.{i}")
-            fits = isinstance(item, str) and len(item) <= dtype.itemsize // 4
-            fits = fits or dtype.kind == "O"
+            fits = dtype.kind == "O" or len(item) <= dtype.itemsize // 4
             require(fits, path, f"an array of {dtype}", item)
             array[i] = item
         return array.reshape(shape)
@@ -383,8 +385,11 @@ def checked_mt19937(state, path):
     return state
 
 
-def _is_text(dtype, size):
-    return dtype.kind == "U" and dtype.itemsize * size <= _LARGEST_TEXTS
+def _is_text(dtype, values):
+    """Whether values are texts; a dtype much wider than they are would only take memory."""
+    if dtype.kind != "U" or not all(isinstance(value, str) for value in values):
+        return False
+    return dtype.itemsize * len(values) <= 2**16 + 256 * sum(len(value) + 1 for value in values)
 
 
 def _storable(array):

@@ -121,10 +121,10 @@ class PersistenceMixin:
         >>> loaded.predict(X).shape
         (40, 1)
         """
-        trusted = Trusted(trusted)
+        path, trusted = os.fspath(path), Trusted(trusted)
         try:
             document, tensors = read_file(path)
             return rebuild(cls, document, tensors, trusted, params)
         except PersistenceError as error:
-            error.args = (f"{os.fspath(path)!r} cannot be loaded: {error}",)
+            error.args = (f"{path!r} cannot be loaded: {error}",)
             raise

@@ -27,6 +27,8 @@ _FUNCTIONS = (
     ),
     (skorch.utils, "noop to_numpy"),
 )
+# modules that one number makes take any time and memory to build
+_OF_ANY_DEPTH = (torch.nn.RNNBase, torch.nn.Transformer)
 # callbacks that neither write files nor call what a text names
 _CALLBACKS = (
     "BatchScoring EarlyStopping EpochScoring EpochTimer GradientNormClipping LRScheduler "
@@ -49,7 +51,7 @@ def known_names():
     names = {
         **_subclasses(torch.optim, torch.optim.Optimizer),
         **_subclasses(torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler),
-        **_subclasses(torch.nn, torch.nn.Module),
+        **_subclasses(torch.nn, torch.nn.Module, besides=_OF_ANY_DEPTH),
         **_members(skorch.callbacks, _CALLBACKS),
         **_members(skorch.dataset, "Dataset ValidSplit"),
         **_members(sklearn.model_selection, _SPLITTERS),
@@ -62,11 +64,12 @@ def known_names():
     return names
 
 
-def _subclasses(module, base):
+def _subclasses(module, base, besides=()):
     return {
         f"{module.__name__}.{name}": member
         for name, member in vars(module).items()
-        if isinstance(member, type) and issubclass(member, base) and not name.startswith("_")
+        if isinstance(member, type) and issubclass(member, base) and name[0] != "_"
+        if not issubclass(member, besides)
     }
 
 
@@ -218,14 +221,28 @@ def build_instance(name, arguments):
     """
     if name not in _INSTANCES:
         raise PersistenceError(f"it may not make an instance of {name!r}.")
-    cls = known_names()[name]
-    policy = arguments.get("policy")
-    if cls is skorch.callbacks.LRScheduler and isinstance(policy, str):
-        # skorch looks a text up among all names of its own module
-        schedule = "torch.optim.lr_scheduler." + policy
-        if policy != "WarmRestartLR" and schedule not in known_names():
-            raise PersistenceError(f"{name} has no policy {policy!r}.")
+    check_policy(name, arguments.get("policy"))
     try:
-        return cls(**arguments)
+        return known_names()[name](**arguments)
     except Exception as error:
         raise PersistenceError(f"{name} cannot be built from {arguments!r}: {error}") from error
+
+
+def check_policy(name, policy):
+    """Refuse a learning-rate policy that skorch would look up among all names of its own module.
+
+    Parameters
+    ----------
+    name : str
+        Of what has the policy, for messages.
+    policy : object
+        A text, or anything else, which passes.
+
+    Raises
+    ------
+    PersistenceError
+        For a text that names no schedule.
+    """
+    schedule = f"torch.optim.lr_scheduler.{policy}"
+    if isinstance(policy, str) and policy != "WarmRestartLR" and schedule not in known_names():
+        raise PersistenceError(f"{name} has no policy {policy!r}.")

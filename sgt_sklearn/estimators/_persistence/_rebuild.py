@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from skorch.dataset import Dataset
 from skorch.history import History
+from torch.nn.parameter import is_lazy
 
 from sgt_sklearn._random import isolated_generators
 from sgt_sklearn.estimators._checks import check_training_parameters
@@ -25,7 +26,7 @@ from sgt_sklearn.estimators._persistence._describe import (
     module_names,
     optimizer_names,
 )
-from sgt_sklearn.estimators._persistence._names import known_names, name_of
+from sgt_sklearn.estimators._persistence._names import check_policy, known_names, name_of
 from sgt_sklearn.estimators._persistence._optimizer import check_optimizer_state
 from sgt_sklearn.estimators._session import fit_session
 from sgt_sklearn.exceptions import PersistenceError
@@ -42,6 +43,7 @@ _SECTIONS = {
     "history": str,
 }
 _PARAMETER_NAME = re.compile(r"[A-Za-z](\w*[A-Za-z0-9])?", re.ASCII)
+_HARMLESS_COMPILE = {"compile__mode", "compile__fullgraph", "compile__dynamic"}
 # what a parameter may be that a file names, lest something known is called as something else
 _CLASS_OF = {
     "module": torch.nn.Module,
@@ -101,7 +103,7 @@ def rebuild(cls, document, tensors, trusted, given):
     # building draws initial weights, which nobody sees, from no generator of the user's
     building = _explaining("its estimator cannot be built")
     with building, isolated_generators(seed=0), fit_session(net, fresh=True):
-        _check_named_module(net, tensors)
+        _check_sizes(net, tensors, given)
         net.initialize()
         for name in attributes:
             # what a module or optimizer of the estimator is called is known only now
@@ -153,8 +155,12 @@ def _parameters(cls, section, decoder, given):
         require(_PARAMETER_NAME.fullmatch(name) and not method, path, "a parameter", name)
         decoder.missing = []
         values[name] = decoder.decode(value, path)
+        if name.endswith("__policy"):
+            check_policy(path, values[name])
         if decoder.missing:
             lacking[name] = ", ".join(decoder.missing)
+        elif not _is_harmless(name, values[name]):
+            lacking[name] = repr(values[name])
         elif name in _CLASS_OF and not _is_trusted(values[name]):
             member, base = values[name], _CLASS_OF[name]
             fits = isinstance(member, str) or (
@@ -170,6 +176,16 @@ def _parameters(cls, section, decoder, given):
             "together as trusted=[...]."
         )
     return values
+
+
+def _is_harmless(name, value):
+    """Whether a parameter of plain data cannot make torch run or unpickle what a file says."""
+    if name == "torch_load_kwargs":
+        return value in (None, {}, {"weights_only": True})
+    if name == "compile__backend":
+        return value in ("inductor", "eager", "aot_eager")
+    # others, such as options, may name the compiler to run
+    return not name.startswith("compile__") or name in _HARMLESS_COMPILE
 
 
 def _is_trusted(member):
@@ -222,19 +238,31 @@ def _history(decoder, name):
     return history
 
 
-def _check_named_module(net, tensors):
+def _check_sizes(net, tensors, given):
     """Compare shapes before any memory is taken, as a file may tell of a module of any size."""
-    if not isinstance(net.module, str):
-        return
-    cls = named_module(net.module, len(net._input_shape_) + 1)
+    module, sizes = net.module, net._sizes_
+    prefix = "module_."
+    if isinstance(module, str):
+        module, prefix = named_module(module, len(net._input_shape_) + 1), "module_.module."
+    if module in known_names().values():
+        arguments = accepted_sizes(module, sizes) | net.get_params_for("module")
+        _check_shapes(module, arguments, prefix, tensors)
+    criterion, arguments = net.criterion, net.get_params_for("criterion")
+    replaced = "criterion" in given or any(key.startswith("criterion__") for key in given)
+    if not replaced and not isinstance(criterion, str) and criterion in known_names().values():
+        _check_shapes(criterion, arguments, "criterion_.", tensors)
+
+
+def _check_shapes(cls, arguments, prefix, tensors):
     with torch.device("meta"):
-        arguments = net.get_params_for("module")
-        module = cls(**accepted_sizes(cls, net._sizes_) | arguments)
+        module = cls(**arguments)
     for key, value in module.state_dict().items():
-        saved = tensors.get(f"module_.module.{key}")
+        if is_lazy(value):
+            continue  # takes the shape of what it is given
+        saved = tensors.get(prefix + key)
         if saved is None or saved.shape != value.shape:
             raise PersistenceError(
-                f"tensor 'module_.module.{key}' must have the shape {tuple(value.shape)} that its "
+                f"tensor {prefix + key!r} must have the shape {tuple(value.shape)} that its "
                 f"parameters tell, got {'none' if saved is None else tuple(saved.shape)}."
             )
 
@@ -284,7 +312,7 @@ def _restore_module(name, module, record, decoder, device):
     precisions = {}
     for key, own in chain(parameters.items(), buffers.items()):
         saved = state.get(key)
-        if isinstance(saved, torch.Tensor):
+        if isinstance(saved, torch.Tensor) and not is_lazy(own):
             # the whole module may have been built in, or cast to, another precision
             precision = precisions.setdefault(own.dtype, saved.dtype)
             fits = own.is_floating_point() and saved.is_floating_point()
