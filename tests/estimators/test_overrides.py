@@ -29,11 +29,6 @@ from tests.estimators.by_hand import (
 VALID = predefined_split(Dataset(X_VALID, Y_VALID))
 
 
-@pytest.fixture(params=SETTINGS)
-def setting(request):
-    return SETTINGS[request.param]
-
-
 class GuidedClassifier(SaliencyGuidedMixin, NeuralNetClassifier):
     pass
 
@@ -295,7 +290,10 @@ def test_without_guidance_a_users_class_is_bitwise_what_it_was(name, order, devi
 FAULTY = ("get_loss with weights", "train_step in parts", "two passes", "tensor of no module")
 
 
-@pytest.mark.parametrize("saliency_pass", ["shared", "separate"])
+@pytest.mark.parametrize(
+    ("setting", "saliency_pass"),
+    [("off", "auto"), ("fixed", "shared"), ("drawn", "shared"), ("drawn", "separate")],
+)
 @pytest.mark.parametrize(
     ("name", "order"),
     [pytest.param(*case, marks=[FAULT] * (case[0] in FAULTY)) for case in ORDERS],
@@ -303,6 +301,7 @@ FAULTY = ("get_loss with weights", "train_step in parts", "two passes", "tensor 
 def test_with_guidance_a_users_class_trains_as_by_hand(
     name, order, saliency_pass, setting, device
 ):
+    setting = SETTINGS[setting]
     estimator = make_estimator(
         make_net(),
         setting,

@@ -223,14 +223,15 @@ RESUMABLE = {
 
 @pytest.mark.parametrize("policy", RESUMABLE)
 @pytest.mark.parametrize("going_on", ["partial_fit", "warm_start"])
+@pytest.mark.parametrize("name", ["off", "drawn"])
 def test_five_epochs_and_five_more_are_ten_under_rates_of_the_epoch(
-    policy, going_on, setting, device
+    policy, going_on, name, device
 ):
     def make(epochs, **options):
         options |= {"iterator_train__shuffle": True, "optimizer__momentum": 0.9}
         callbacks = copy.deepcopy(RESUMABLE[policy])
         return make_estimator(
-            make_net(), setting, device, max_epochs=epochs, callbacks=callbacks, **options
+            make_net(), SETTINGS[name], device, max_epochs=epochs, callbacks=callbacks, **options
         )
 
     parts = make(5, warm_start=going_on == "warm_start")
@@ -337,7 +338,7 @@ def frozen_net(frozen, batch_norm):
     return FrozenBatchNorm(*net) if batch_norm == "evaluation" else net
 
 
-@pytest.mark.parametrize("saliency_pass", ["shared", "separate", "auto"])
+@pytest.mark.parametrize("saliency_pass", ["shared", "separate"])
 @pytest.mark.parametrize("batch_norm", [None, "training", "evaluation"])
 @pytest.mark.parametrize("frozen", ["first", "early", "last"])
 def test_frozen_layers_rest_and_the_others_are_guided(
