@@ -22,6 +22,7 @@ from sgt_sklearn.callbacks._fingerprint import (
 from sgt_sklearn.exceptions import PersistenceError
 
 _MANY = 5
+_STATE = ("_fit_", "_content_")  # of a fit
 
 
 class ResumableCheckpoint(Callback):
@@ -132,7 +133,7 @@ class ResumableCheckpoint(Callback):
 
     def __getstate__(self):
         # a copy taken inside a fit is outside of any
-        return {k: v for k, v in vars(self).items() if k not in ("_fit_", "_content_")}
+        return {k: v for k, v in vars(self).items() if k not in _STATE}
 
     # called by the net, see sgt_sklearn.estimators._resume.ResumeMixin
 
@@ -148,6 +149,7 @@ class ResumableCheckpoint(Callback):
         self._fit_["finished"] = content is not None and content["finished"]
         if content is None:
             return None
+        self._fit_["start"] = content["start"]
         left = 0 if content["finished"] else before + epochs - content["n_epochs"]
         return content["start"], left
 
@@ -209,7 +211,8 @@ class ResumableCheckpoint(Callback):
     def _end_fit(self, net, interrupted):
         if not self.keep and not interrupted:
             self._fit_["path"].unlink(missing_ok=True)
-        del self._fit_, self._content_
+        for name in _STATE:
+            vars(self).pop(name, None)
 
     def _save(self, net, finished=False):
         path, fit = self._fit_["path"], self._fit_["id"]

@@ -49,31 +49,36 @@ class ResumeMixin:
         keeper = _find_keeper(self)
         if keeper is None:
             return super().fit_loop(X, y, epochs, **fit_params)
+        self._resumption_ = resumption = _Resumption(keeper, self._guidance_)
+        try:
+            self._go_on(resumption, X, y, epochs, fit_params)
+        except KeyboardInterrupt as error:
+            resumption.interrupted = not _is_raised(error)
+            raise
+        resumption.interrupted = False
+        return self
+
+    def _go_on(self, resumption, X, y, epochs, fit_params):
+        keeper = resumption.keeper
+        start = to_plain(generator_states(resumption.generators(self)), "the generators")
         epochs = self.max_epochs if epochs is None else epochs
+        settings = _settings(self, keeper, epochs)
         data = {"X": X, "y": y, "sample_weight": self._weights_, **fit_params}
         data.pop("_routing_method", None)
-        self._resumption_ = resumption = _Resumption(keeper, X, self._guidance_)
-        start = to_plain(generator_states(resumption.generators(self)), "the generators")
-        settings = _settings(self, keeper, epochs)
         found = keeper._prepare_fit(self, settings, data, epochs, start)
         if found is not None:
             start, epochs = found
             resumption.start = start
             with _fitting("start of the fit"):
                 restore_generator_states(from_plain(start), resumption.generators(self))
-        try:
-            super().fit_loop(X, y, epochs, **fit_params)
-        except KeyboardInterrupt as error:
-            resumption.interrupted = not _is_raised(error)
-            raise
+        super().fit_loop(X, y, epochs, **fit_params)
         resumption.begin(self)
-        return self
 
     def get_iterator(self, dataset, training=False):
         iterator = super().get_iterator(dataset, training=training)
         resumption = self._resumption_
         if resumption is not None and not resumption.begun:
-            # its sampler may hold a generator
+            # its data set and its sampler may hold generators
             resumption.roots["iterator_train" if training else "iterator_valid"] = iterator
         return iterator
 
@@ -184,10 +189,10 @@ class ResumeMixin:
 class _Resumption:
     """What a net knows, during a fit, about the callback that keeps its state."""
 
-    def __init__(self, keeper=None, X=None, guidance=None):
+    def __init__(self, keeper=None, guidance=None):
         self.keeper, self.guidance = keeper, guidance
-        self.roots = {"X": X} if hasattr(X, "__getitem__") else {}
-        self.begun = self.interrupted = False
+        self.roots = {}
+        self.begun, self.interrupted = False, True
         self.start, self.python = None, random.getstate()
 
     def generators(self, net):

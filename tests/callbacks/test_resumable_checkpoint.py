@@ -19,6 +19,7 @@ from torch.utils.data import Subset
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedMixin, SaliencyGuidedRegressor
 from sgt_sklearn.callbacks import ResumableCheckpoint
+from sgt_sklearn.callbacks._checkpoint_file import read_checkpoint
 from tests.callbacks.killing import LABELS, TARGETS, X, assert_same, outcome, seed_globals, weights
 
 
@@ -161,6 +162,25 @@ def test_an_interrupted_fit_keeps_its_file_and_goes_on(how, tmp_path):
     assert EpochCounter.counts == [2, 3, 4]
     np.testing.assert_equal(weights(net), weights(whole))
     assert not path.exists()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("place", ["_prepare_fit", "_begin_epochs", "_end_epoch"])
+def test_ctrl_c_between_the_epochs_keeps_the_file_too(place, keep, tmp_path, monkeypatch):
+    path = tmp_path / "fit.ckpt"
+    whole = make(tmp_path / "whole.ckpt").fit(X, TARGETS)
+    interrupt(path, keep=keep)
+    original = getattr(ResumableCheckpoint, place)
+
+    def interrupted(*args, **kwargs):
+        monkeypatch.setattr(ResumableCheckpoint, place, original)
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(ResumableCheckpoint, place, interrupted)
+    make(path, keep=keep).fit(X, TARGETS)
+    assert not read_checkpoint(path)["finished"]
+    np.testing.assert_equal(weights(make(path, keep=keep).fit(X, TARGETS)), weights(whole))
 
 
 def test_a_handler_of_the_users_own_interrupts_too(tmp_path):
