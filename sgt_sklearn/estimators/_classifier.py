@@ -176,9 +176,10 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
     @property
     def classes_(self):
         """Labels, sorted; inside `fit`, their codes."""
-        if self._encoded_ and self._decodes_:
-            return np.arange(len(self.classes_inferred_))
-        return super().classes_
+        if not self._decodes_:
+            return super().classes_
+        # of a parameter `classes` skorch would keep the order, by which nothing is encoded
+        return np.arange(len(self.classes_inferred_)) if self._encoded_ else self.classes_inferred_
 
     @property
     def _auto_criterion(self):
