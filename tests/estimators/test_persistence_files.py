@@ -493,12 +493,18 @@ def test_a_schedule_cannot_be_another_name_of_its_module(policy, rewritten):
     "name",
     [
         *("fit", "predict", "get_params", "load", "__class__", "__init__", "_modules", "_fit"),
-        *("history_", "module_", "_session_", "initialized_", "", "a b", "a.b", "unknown"),
+        *("history_", "module_", "_session_", "initialized_", "", "a b", "a.b"),
     ],
 )
 def test_parameters_cannot_take_other_names(name, rewritten):
     path = rewritten(lambda document, _: document["parameters"].update({name: 3}))
-    with pytest.raises(PersistenceError, match=r"must be a parameter|unexpected argument"):
+    with pytest.raises(PersistenceError, match="must be a parameter"):
+        load(path)
+
+
+def test_unknown_parameters_are_refused(rewritten):
+    path = rewritten(lambda document, _: document["parameters"].update({"unknown": 3}))
+    with pytest.raises(PersistenceError, match="unexpected argument"):
         load(path)
 
 
@@ -603,6 +609,7 @@ WRONG = {
         "parameters", "classes", to={"$array": {"dtype": "<U3", "shape": [9], "values": ["no"]}}
     ),
     "scalar": set_in("parameters", "lr", to={"$scalar": {"dtype": "<i1", "value": 300}}),
+    "large scalar": set_in("parameters", "lr", to={"$scalar": {"dtype": "<u8", "value": 2**64}}),
     "scalar's value": set_in("parameters", "lr", to={"$scalar": {"dtype": "<f4", "value": "1"}}),
     "instance": set_in("parameters", "train_split", to={"$instance": {"name": "x"}}),
     "arguments of an instance": set_in(

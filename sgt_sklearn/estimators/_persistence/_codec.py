@@ -281,15 +281,13 @@ class Decoder:
         if dtype.kind in "OU":
             return self._filled(dtype, (), [value["value"]], path)[()]
         number = self.decode(value["value"], path)
-        kinds = {"b": (bool,), "f": (int, float)}.get(dtype.kind, (int,))
-        require(type(number) in kinds, path, f"a number of {dtype}", number)
-        try:
-            array = np.array(number, np.int64 if dtype.kind in "mM" else dtype)
-        except (OverflowError, ValueError) as error:
-            raise PersistenceError(f"{path} does not fit {dtype}: {error}.") from error
-        fits = dtype.kind not in "iu" or array.item() == number
+        stored = np.dtype(np.int64) if dtype.kind in "mM" else dtype
+        fits = type(number) is {"b": bool, "f": float}.get(dtype.kind, int)
+        if fits and stored.kind in "iu":
+            fits = np.iinfo(stored).min <= number <= np.iinfo(stored).max
         require(fits, path, f"a number of {dtype}", number)
-        return _restored(array, dtype)[()]
+        with np.errstate(over="ignore"):
+            return _restored(np.array(number, stored), dtype)[()]
 
     def _dtype(self, value, path):
         name = value.get("dtype")
