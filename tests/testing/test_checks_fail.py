@@ -8,7 +8,9 @@ from skorch import NeuralNet, NeuralNetClassifier
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedMixin, SaliencyGuidedRegressor
 from sgt_sklearn.testing import check_guided_estimator, guided_checks
-from tests.testing.broken import FAULTS, AbsoluteGradient, PredictsUnknown
+from tests.testing import broken_contract  # noqa: F401  (its import registers faults)
+from tests.testing.broken_training import AbsoluteGradient, PredictsUnknown
+from tests.testing.faults import FAULTS
 
 SOUND = (SaliencyGuidedClassifier, SaliencyGuidedRegressor)
 
