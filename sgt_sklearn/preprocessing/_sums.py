@@ -8,7 +8,7 @@ def sum_by_group(attributions, groups):
 
     Parameters
     ----------
-    attributions : array-like of shape (..., n_features), or (..., *groups.shape)
+    attributions : array-like of shape ``(..., n_features)`` or ``(..., *groups.shape)``
         Attributions of samples, ``feature_importances_``, or any values of that shape. Signed
         values that add up to a change of the output (input_x_gradient, integrated_gradients) stay
         additive; sum absolute values to see how much a group moves whatever the sign.
