@@ -121,6 +121,8 @@ CASES = {
     "booleans": (Classifier, {}, TABLE, CODES > 0, {}),
     "floats": (Classifier, {}, TABLE, (CODES > 0).astype(np.float32), {}),
     "names": (Classifier, {}, FRAME, LABELS, {}),
+    "indicators": (Classifier, {}, TABLE, (TABLE[:, :3] > 0).astype(int), {}),
+    "one logit": (Classifier, {"criterion": nn.BCEWithLogitsLoss}, TABLE, LABELS == "mid", {}),
     "numbers": (Regressor, {}, TABLE, TARGETS, {}),
     "two outputs": (Regressor, {}, TABLE, TWO_TARGETS, {}),
     "images": (Classifier, {"module__channels": (3,), "max_epochs": 1}, IMAGES, LABELS, {}),

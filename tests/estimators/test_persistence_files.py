@@ -554,6 +554,12 @@ WRONG = {
     "no number of features": without("attributes", "n_features_in_"),
     "number of features": set_in(*ATTRIBUTES, "n_features_in_", to="3"),
     "classes": set_in(*ATTRIBUTES, "classes_inferred_", to=["no", "yes"]),
+    "number of classes": set_in(
+        *ATTRIBUTES,
+        "classes_inferred_",
+        to={"$array": {"dtype": "<U2", "shape": [1], "values": ["no"]}},
+    ),
+    "kind of targets": set_in(*ATTRIBUTES, "_target_kind_", to=3),
     "statistics": set_in(*ATTRIBUTES, "_statistics_", to=3),
     "text for a bool": set_in(*ATTRIBUTES, "_decodes_", to="yes"),
     "importances": set_in(*ATTRIBUTES, "_importances_", to=[0.5, 0.5]),

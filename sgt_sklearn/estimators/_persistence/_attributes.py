@@ -35,6 +35,11 @@ def check_attributes(net, attributes, moved):
         _check_shapes(attributes, shape)
     for name in _needed(net, attributes):
         require(attributes.get(name) is not None, f"attributes.{name}", "there", None)
+    classes, sizes = attributes.get("classes_inferred_"), attributes.get("_sizes_")
+    if isinstance(net.module, str) and classes is not None:
+        outputs = sizes.get("n_outputs")
+        fits = outputs == len(classes) or (outputs, len(classes)) == (1, 2)
+        require(fits, "attributes.classes_inferred_", f"labels of {outputs} outputs", classes)
     states = attributes.get("_generator_states_")
     if states is not None:
         _check_generator_states(states, None if moved else net.device)
@@ -74,6 +79,7 @@ _CHECKS = {
         "an array of int labels",
     ),
     "classes_inferred_": (lambda v: _is_vector(v) and len(v) > 0, "an array of labels"),
+    "_target_kind_": (lambda v: v is None or isinstance(v, str), "the kind of the targets"),
     "target_scale_": (lambda v: _is_real(v) and v.ndim == 1, "an array of numbers"),
     "_target_mean_": (
         lambda v: v is None or (_is_real(v) and v.ndim == 1),
