@@ -124,7 +124,9 @@ def check_sample_weight(sample_weight, n_samples):
         raise ValueError(f"{must_be}, got {weight.min()}: leave samples out with weight 0.")
     if not weight.any():
         raise ValueError(f"{must_be}, got zeros only: nothing is left to fit.")
-    if not np.isfinite(weight.sum()):
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not np.isfinite(total):
         raise ValueError(f"{must_be} with a finite sum, got up to {weight.max()}: divide them.")
     return weight
 
