@@ -71,7 +71,8 @@ def test_chunks_of_any_size_give_the_statistics_of_the_whole(name, sizes):
         size = sizes[len(chunks) % len(sizes)]
         chunks.append(X[start : start + size])
         start += size
-    assert_equal_to_reference(FeatureStatistics.from_batches((chunk, None) for chunk in chunks), X, axes)
+    statistics = FeatureStatistics.from_batches((chunk, None) for chunk in chunks)
+    assert_equal_to_reference(statistics, X, axes)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])

@@ -296,10 +296,18 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
         return writable(X)
 
     def _record_features(self, X, fresh):
-        if hasattr(X, "shape") and len(X.shape) > 1:
+        if not hasattr(X, "shape") or len(X.shape) < 2:
+            return
+        if len(X.shape) != 3:
             validate_data(self, X, reset=fresh, skip_check_array=True)
-            if len(X.shape) == 3:
-                self.n_features_in_ = X.shape[-1]
+        elif fresh:
+            self.n_features_in_ = X.shape[-1]
+        elif X.shape[-1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[-1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input: the last axis of X must be that of the "
+                "first fit."
+            )
 
     def _describe_inputs(self, X, y, fresh):
         """Settle everything that the shape and spread of the training data decide."""
@@ -444,8 +452,8 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
                 )
             X = self._validate_array(X, reset=False)
             self._check_shape(X)
-        elif hasattr(self, "n_features_in_") and hasattr(X, "shape") and len(X.shape) != 3:
-            validate_data(self, X, reset=False, skip_check_array=True)
+        elif hasattr(self, "n_features_in_"):
+            self._record_features(X, fresh=False)
         return writable(self._columns(X))
 
     def _columns(self, X):

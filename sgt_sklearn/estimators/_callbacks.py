@@ -1,5 +1,6 @@
 """Callbacks that every guided net has, and how they are called."""
 
+from skorch import NeuralNet
 from skorch.callbacks import Callback, PassthroughScoring
 
 _BATCH_EVENTS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
@@ -13,6 +14,16 @@ class ListeningMixin:
     """
 
     _listeners_ = None
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        order = cls.__mro__
+        if NeuralNet in order and order.index(NeuralNet) < order.index(ListeningMixin):
+            bases = ", ".join(base.__name__ for base in cls.__bases__)
+            raise TypeError(
+                "SaliencyGuidedMixin must come before every skorch net class, got class "
+                f"{cls.__name__}({bases}): name it first."
+            )
 
     def notify(self, method_name, **cb_kwargs):
         """Call the callbacks of an event.
@@ -34,9 +45,28 @@ class ListeningMixin:
                 event: [callback for _, callback in self.callbacks_ if _listens(callback, event)]
                 for event in _BATCH_EVENTS
             }
+        training = cb_kwargs["training"]
+        if training and method_name == "on_batch_end":
+            self._end_step()
         getattr(self, method_name)(self, **cb_kwargs)
         for callback in self._listeners_[method_name]:
             getattr(callback, method_name)(self, **cb_kwargs)
+        if training and method_name == "on_batch_begin":
+            self._begin_step()
+
+    @property
+    def _default_callbacks(self):
+        callbacks = list(super()._default_callbacks)
+        names = [name for name, _ in callbacks]
+        position = names.index("train_loss") + 1 if "train_loss" in names else 0
+        callbacks[position:position] = [
+            ("train_task_loss", TaskLoss(name="train_task_loss", on_train=True)),
+            (
+                "train_consistency_loss",
+                PassthroughScoring(name="train_consistency_loss", on_train=True),
+            ),
+        ]
+        return callbacks
 
 
 def _listens(callback, event):

@@ -1,5 +1,6 @@
 """State of the guidance during one fit: settings resolved for the data, and the current step."""
 
+import dataclasses
 from contextlib import nullcontext
 
 import numpy as np
@@ -10,7 +11,7 @@ from skorch.utils import is_dataset, to_numpy
 
 from sgt_sklearn._random import isolated_generators
 from sgt_sklearn._statistics import FeatureStatistics
-from sgt_sklearn.attribution import parent_modules
+from sgt_sklearn.attribution import first_output, parent_modules
 from sgt_sklearn.estimators._inputs import split_input
 from sgt_sklearn.estimators._parameters import (
     DIVERGENCE_OF,
@@ -57,7 +58,8 @@ class Guidance:
         self._shape = None
         self._epoch = None
         self.shared = self._stochastic = self._probed = None
-        self._parameters = None
+        self._parameters = self._components = None
+        self._took_part = False
         self.end_step()
 
     def get_state(self):
@@ -78,43 +80,82 @@ class Guidance:
 
     def begin_step(self, epoch):
         """Start a training step; forget what an earlier one kept."""
+        self.end_step()
         if epoch != self._epoch:
-            self._epoch = epoch
+            self._epoch, self._parameters = epoch, None
             self._set_fraction()
+        net = self._net
+        components = [getattr(net, name + "_", None) for name in (*net._modules, *net._criteria)]
+        if components != self._components:
+            # the first step, or a callback has built them anew
+            self._components, self._shape, self._parameters = components, None, None
         self.in_step = True
 
     def end_step(self):
         """End the step and return its (task, consistency) losses, if there were any."""
         losses = getattr(self, "losses", None)
-        self.in_step = False
-        self.x = self.output = self.forward = self.masked_x = self.losses = None
+        self.in_step, self.losses = False, None
+        # clean passes, whether one of them has its loss, and (clean, masked) batches
+        self.passes, self._compared, self.masked = [], False, []
         return losses
 
-    def prepare(self, x, forward):
-        """Check the input of the module, settle everything that depends on it, and keep it."""
-        x, rebuild = split_input(x, self._net.guided_input)
-        check_differentiable(x)
-        inputs_forward = forward
+    def check_took_part(self):
+        """Raise where overrides of the net have led the first training batch past the guidance."""
+        self._took_part = self._took_part or self.losses is not None
+        if not self._took_part:
+            past, call = "infer", "infer(X, ...)"
+            if self.passes:
+                past, call = "get_loss", "get_loss(y_pred, y_true, X=X, training=True)"
+            raise TypeError(
+                f"Guidance adds its term in {past}, which the training step of "
+                f"{type(self._net).__name__} does not reach: call self.{call} in the step, and "
+                f"super().{call} where you override it. Or set consistency_weight=0 to train "
+                "without guidance."
+            )
 
-        def forward(data):
-            return inputs_forward(rebuild(data))
-
-        if self._shape != x.shape[1:]:
-            self._settle(x, forward)
-        if self.shared:
-            x = x.detach().requires_grad_(True)
-        self.x, self.forward = x, forward
-        return rebuild(x)
-
-    def loss(self, y, task_loss, weight=None):
-        """Task and consistency loss of the step's batch.
+    def run(self, inputs, forward, beside):
+        """Make the clean pass of a batch and keep it for its loss.
 
         Parameters
         ----------
+        inputs : tensor, dict or tuple
+            Inputs of the module.
+        forward : callable
+            Runs the module on such inputs.
+        beside : callable
+            The same, for saliency and masked passes.
+
+        Returns
+        -------
+        torch.Tensor or tuple
+            Output of the module.
+        """
+        x, rebuild = split_input(inputs, self._net.guided_input)
+        check_differentiable(x)
+        x = self._prepare(x, lambda data: beside(rebuild(data)))
+        output = forward(rebuild(x))
+        if self._compared:
+            # of an earlier evaluation of the step, whose graph is not needed any more
+            self.passes, self._compared = [], False
+        self.passes.append(_Pass(x, lambda data: beside(rebuild(data)), output))
+        return output
+
+    def _prepare(self, x, forward):
+        if self._shape != x.shape[1:]:
+            self._settle(x, forward)
+        return x.detach().requires_grad_(True) if self.shared else x
+
+    def loss(self, output, y, task, weight=None):
+        """Task and consistency loss of a batch.
+
+        Parameters
+        ----------
+        output : torch.Tensor or tuple
+            What `run` has returned for the batch.
         y : torch.Tensor
             Targets.
-        task_loss : callable
-            Returns the task loss; with weights, unreduced.
+        task : torch.Tensor
+            The task loss; with weights, unreduced.
         weight : torch.Tensor of shape (n_samples,), default=None
             Weights of the samples.
 
@@ -123,27 +164,18 @@ class Guidance:
         torch.Tensor
             The total that is trained on.
         """
-        if self.masked_x is None:
-            # kept, so that an optimizer that evaluates a step several times sees one function
-            self.masked_x = masked_input(
-                self.forward,
-                self.x,
-                y,
-                self._masking,
-                generator=self.generator,
-                output=self.output if self.shared else None,
-                modules=self._moded,
-            )
+        clean = self._pass_of(output)
+        self._compared = True
         task, consistency = saliency_guided_loss(
-            self.forward,
-            self.x,
+            clean.forward,
+            clean.x,
             y,
-            loss=lambda output, y: task_loss(),
+            loss=lambda output, y: task,
             divergence=self._divergence,
             masking=self._masking,
             generator=self.generator,
-            output=self.output,
-            masked_x=self.masked_x,
+            output=clean.output,
+            masked_x=self._masked_input(clean, y),
             modules=self._moded,
             weight=weight,
             reduction=self._reduction,
@@ -155,10 +187,47 @@ class Guidance:
             consistency = consistency.reshape(-1, *(1,) * (task.ndim - 1))
         return torch.add(task, consistency, alpha=float(self._net.consistency_weight))
 
+    def _pass_of(self, output):
+        for kept in self.passes:
+            if output is kept.output or output is first_output(kept.output):
+                return kept
+        net = type(self._net)
+        if not net.infer.__module__.startswith("sgt_sklearn."):
+            raise TypeError(
+                f"Guidance compares what infer returns, which {net.__name__}.infer changes after "
+                "the fact: define infer in a class of its own, and put the mixin before it, as in "
+                "class Guided(SaliencyGuidedMixin, ThatClass)."
+            )
+        # get_loss of a subclass may reshape or choose before it calls the mixin's
+        return self.passes[-1]
+
+    def _masked_input(self, clean, y):
+        # kept, so that an optimizer that evaluates a step several times sees one function of each
+        # batch; a step may have several
+        for x, masked_x in self.masked:
+            if x.shape == clean.x.shape and torch.equal(x, clean.x):
+                return masked_x
+        masked_x = masked_input(
+            clean.forward,
+            clean.x,
+            y,
+            self._masking,
+            generator=self.generator,
+            output=clean.output if self.shared else None,
+            modules=self._moded,
+        )
+        self.masked.append((clean.x.detach(), masked_x))
+        return masked_x
+
     def trained_parameters(self):
-        """Parameters that the optimizers train now; layers may be frozen and thawed in between."""
+        """Parameters that are trained now; layers may be frozen and thawed in between."""
+        net = self._net
         if self._parameters is None:
-            self._parameters = [p for _, p in self._net.get_all_learnable_params()]
+            # an optimizer of the user's may have tensors that belong to no module
+            groups = [g for name in net._optimizers for g in getattr(net, name + "_").param_groups]
+            own = [p for group in groups for p in group["params"]]
+            learnable = [p for _, p in net.get_all_learnable_params()]
+            self._parameters = list(dict.fromkeys((*learnable, *own)))
         return [p for p in self._parameters if p.requires_grad]
 
     # settled on the first batch
@@ -263,7 +332,54 @@ class Guidance:
             self.shared = requested == "shared"
 
 
+@dataclasses.dataclass(eq=False)
+class _Pass:
+    """A clean forward pass of a training step."""
+
+    x: torch.Tensor
+    forward: object
+    output: object
+
+
 _LIKELIHOOD_OF = {name: likelihood for likelihood, name in DIVERGENCE_OF.items()}
+
+
+def inside_criterion(criterion, get_loss, function):
+    """Loss that `get_loss` returns if the criterion's value is replaced by a function of it.
+
+    A `get_loss` of the user's that scales or weighs what the criterion returns does so with
+    whatever the function adds.
+
+    Parameters
+    ----------
+    criterion : torch.nn.Module or callable
+        The criterion.
+    get_loss : functools.partial
+        Computes the loss, calling the criterion or not.
+    function : callable
+        Applied to the first value of the criterion, or else to the loss.
+
+    Returns
+    -------
+    torch.Tensor
+        The loss.
+    """
+    values = []
+
+    def replace(*args):
+        if not values:
+            values.append(function(args[-1]))
+            return values[0]
+
+    own = not get_loss.func.__module__.startswith("skorch.")
+    if not own or not isinstance(criterion, torch.nn.Module):
+        return function(get_loss())
+    handle = criterion.register_forward_hook(replace)
+    try:
+        loss = get_loss()
+    finally:
+        handle.remove()
+    return loss if values else function(loss)
 
 
 def training_statistics(net, X, weight=None):

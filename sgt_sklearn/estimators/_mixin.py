@@ -1,12 +1,12 @@
 """Saliency guided training for any skorch net."""
 
+from contextlib import nullcontext
 from functools import partial
 from numbers import Integral
 
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import PassthroughScoring
 from skorch.dataset import unpack_data
 from skorch.history import History
 from skorch.utils import to_tensor
@@ -16,9 +16,9 @@ from sgt_sklearn.attribution import first_output
 from sgt_sklearn.estimators._accelerate import ProcessesMixin
 from sgt_sklearn.estimators._attribute import AttributionMixin
 from sgt_sklearn.estimators._batches import BatchesMixin
-from sgt_sklearn.estimators._callbacks import ListeningMixin, TaskLoss
+from sgt_sklearn.estimators._callbacks import ListeningMixin
 from sgt_sklearn.estimators._device import DeviceMixin
-from sgt_sklearn.estimators._guidance import Guidance, training_statistics
+from sgt_sklearn.estimators._guidance import Guidance, inside_criterion, training_statistics
 from sgt_sklearn.estimators._inputs import map_arrays
 from sgt_sklearn.estimators._parameters import unwrap
 from sgt_sklearn.estimators._resume import ResumeMixin
@@ -353,18 +353,25 @@ default="auto"
         dict
             "loss" (the total) and "y_pred" (of the clean pass).
         """
-        guidance = self._guidance_
-        if guidance is None or self.consistency_weight == 0:
+        if self._guidance_ is None or self._guidance_.in_step:
             return super().train_step(batch, **fit_params)
-        guidance.begin_step(epoch=len(self.history) - 1)
-        try:
-            step = super().train_step(batch, **fit_params)
-        finally:
-            losses = guidance.end_step()
-        if losses is not None:
-            for name, loss in zip(_LOSS_NAMES, losses, strict=True):
-                self.history.record_batch(name, (loss.mean() if loss.ndim else loss).item())
+        self._begin_step()
+        step = super().train_step(batch, **fit_params)
+        self._end_step()
         return step
+
+    def _begin_step(self):
+        # called at the begin of a batch, because recipes override train_step without super()
+        if self._guidance_ is not None and self.consistency_weight != 0:
+            self._guidance_.begin_step(epoch=len(self.history) - 1)
+
+    def _end_step(self):
+        guidance = self._guidance_
+        if guidance is None or not guidance.in_step:
+            return
+        guidance.check_took_part()
+        for name, loss in zip(_LOSS_NAMES, guidance.end_step() or (), strict=False):
+            self.history.record_batch(name, (loss.mean() if loss.ndim else loss).item())
 
     def train_step_single(self, batch, **fit_params):
         """Compute loss and parameter gradients of a batch.
@@ -431,10 +438,11 @@ default="auto"
         if guidance is None or not guidance.in_step or not torch.is_grad_enabled():
             return super().infer(x, **fit_params)
         inherited = super().infer
-        x = to_tensor(x, device=self.device)
-        x = guidance.prepare(x, self._beside_step(inherited, **fit_params))
-        guidance.output = inherited(x, **fit_params)
-        return guidance.output
+        return guidance.run(
+            to_tensor(x, device=self.device),
+            lambda data: inherited(data, **fit_params),
+            self._beside_step(inherited, **fit_params),
+        )
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Loss of a batch: the task loss, in a guided training step plus the consistency term.
@@ -455,25 +463,26 @@ default="auto"
         torch.Tensor
             The loss.
         """
+        output, criterion, guidance = y_pred, self.criterion_, self._guidance_
         X, weight = split_weight(X)
         if isinstance(y_pred, tuple) and isinstance(
-            unwrap(self.criterion_), torch.nn.modules.loss._Loss
+            unwrap(criterion), torch.nn.modules.loss._Loss
         ):
             y_pred = first_output(y_pred)
-        guidance = self._guidance_
-        guided = guidance is not None and training and guidance.output is not None
+        guided = guidance is not None and training and guidance.in_step and guidance.passes
         if guided:
             y_true = to_tensor(y_true, device=self.device)
-        task_loss = partial(super().get_loss, y_pred, y_true, X=X, training=training)
+        inherited = partial(super().get_loss, y_pred, y_true, X=X, training=training)
         if weight is not None:
             weight = to_tensor(weight, device=self.device)
-            with unreduced(self.criterion_) as reduction:
-                if not guided:
-                    return weighted_loss(task_loss(), weight, reduction=reduction)
-                return guidance.loss(y_true, task_loss, weight)
-        if not guided:
-            return task_loss()
-        return guidance.loss(y_true, task_loss)
+        elif not guided:
+            return inherited()
+        with nullcontext() if weight is None else unreduced(criterion) as reduction:
+            if not guided:
+                return weighted_loss(inherited(), weight, reduction=reduction)
+            return inside_criterion(
+                criterion, inherited, lambda task: guidance.loss(output, y_true, task, weight)
+            )
 
     def _cast(self, x):
         dtype = self._module_dtype_
@@ -486,17 +495,3 @@ default="auto"
         elif isinstance(x, (dict, tuple, list)):
             return map_arrays(self._cast, x)
         return x
-
-    @property
-    def _default_callbacks(self):
-        callbacks = list(super()._default_callbacks)
-        names = [name for name, _ in callbacks]
-        position = names.index("train_loss") + 1 if "train_loss" in names else 0
-        callbacks[position:position] = [
-            ("train_task_loss", TaskLoss(name="train_task_loss", on_train=True)),
-            (
-                "train_consistency_loss",
-                PassthroughScoring(name="train_consistency_loss", on_train=True),
-            ),
-        ]
-        return callbacks

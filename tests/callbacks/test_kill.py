@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from skorch import NeuralNet
 from skorch.callbacks import PassthroughScoring
 
 from sgt_sklearn import SaliencyGuidedMixin
@@ -36,11 +37,11 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs processes that
 # before the first epoch and after each; each is synchronised twice, the file and its folder.
 PLACES = {
     "in the train split": lambda n: kill_at(SaliencyGuidedMixin, "get_split_datasets", 1),
-    "before a first step": lambda n: kill_at(SaliencyGuidedMixin, "train_step", 1),
-    "in the first epoch": lambda n: kill_at(SaliencyGuidedMixin, "train_step", 4),
-    "in the middle of an epoch": lambda n: kill_at(SaliencyGuidedMixin, "train_step", 13),
-    "in the fourth epoch": lambda n: kill_at(SaliencyGuidedMixin, "train_step", 18),
-    "in the last epoch": lambda n: kill_at(SaliencyGuidedMixin, "train_step", n - 1),
+    "before a first step": lambda n: kill_at(NeuralNet, "train_step", 1),
+    "in the first epoch": lambda n: kill_at(NeuralNet, "train_step", 4),
+    "in the middle of an epoch": lambda n: kill_at(NeuralNet, "train_step", 13),
+    "in the fourth epoch": lambda n: kill_at(NeuralNet, "train_step", 18),
+    "in the last epoch": lambda n: kill_at(NeuralNet, "train_step", n - 1),
     "between callbacks": lambda n: kill_at(PassthroughScoring, "on_epoch_end", 6),
     "writing half a checkpoint": lambda n: kill_at(os, "fsync", 5, before=halve),
     "before a checkpoint is in place": lambda n: kill_at(os, "replace", 3),
@@ -88,7 +89,7 @@ def test_killed_in_every_life(uninterrupted, tmp_path):
     assert len(uninterrupted("early stopping")["history"]) == 7
 
     def life():
-        kill_at(SaliencyGuidedMixin, "train_step", 7)  # in the second epoch of each life
+        kill_at(NeuralNet, "train_step", 7)  # in the second epoch of each life
         fit("early stopping", tmp_path)
 
     lives = 0
@@ -103,7 +104,7 @@ def test_last_of_many_lives_ends_as_if_there_had_been_one(uninterrupted, tmp_pat
     for step in (8, 13, 2):  # the last of them before another epoch was saved
 
         def life(step=step):
-            kill_at(SaliencyGuidedMixin, "train_step", step)
+            kill_at(NeuralNet, "train_step", step)
             fit("ramp", tmp_path)
 
         assert killed(life)
@@ -133,7 +134,7 @@ def test_unseeded_fit_goes_on_with_its_own_draws(uninterrupted, tmp_path):
     for seed in (0, 97, 98):
 
         def life(seed=seed):
-            kill_at(SaliencyGuidedMixin, "train_step", 7)
+            kill_at(NeuralNet, "train_step", 7)
             fit("early stopping", tmp_path, seed=seed)
 
         assert killed(life)
@@ -157,19 +158,18 @@ import sys, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from skorch.callbacks import Callback
-from sgt_sklearn import SaliencyGuidedMixin
+from skorch import NeuralNet
 sys.path.insert(0, sys.argv[1])
 from tests.callbacks.killing import fit
 from tests.callbacks.test_fingerprint import short_name
 
 print("fingerprint", short_name())
-step = SaliencyGuidedMixin.train_step
+step = NeuralNet.train_step
 def announced(self, *args, **kwargs):
     print("epoch", len(self.history), flush=True)
     time.sleep(0.05)
     return step(self, *args, **kwargs)
-SaliencyGuidedMixin.train_step = announced
+NeuralNet.train_step = announced
 
 folder = Path(sys.argv[2])
 net = fit("early stopping", folder, device=sys.argv[3])

@@ -1,5 +1,6 @@
 """What else a fit may depend on, beside weights, optimizer and global generators."""
 
+import functools
 import os
 import random
 from collections import Counter, OrderedDict, deque
@@ -7,7 +8,7 @@ from collections import Counter, OrderedDict, deque
 import numpy as np
 import pytest
 import torch
-from skorch import NeuralNetRegressor
+from skorch import NeuralNet, NeuralNetRegressor
 from skorch.callbacks import (
     Callback,
     Checkpoint,
@@ -20,7 +21,7 @@ from skorch.callbacks import (
 )
 from skorch.dataset import Dataset, ValidSplit
 from torch import nn
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader, RandomSampler, default_collate
 
 from sgt_sklearn import SaliencyGuidedMixin, SaliencyGuidedRegressor
 from sgt_sklearn.callbacks import ResumableCheckpoint
@@ -74,7 +75,7 @@ def check_resumes(build, folder, data=(X, Y), step=18):
     expected = outcome(fit(None))
 
     def life():
-        kill_at(SaliencyGuidedMixin, "train_step", step)
+        kill_at(NeuralNet, "train_step", step)
         fit(folder)
 
     assert killed(life)
@@ -301,6 +302,20 @@ def test_generators_of_data_sets_and_loaders(random_state, tmp_path):
     check_resumes(build, tmp_path, data=lambda: (Augmented(X, Y), None))
 
 
+def noisy_collate(rows, rng):
+    inputs, targets = default_collate(rows)
+    return inputs + float(rng.normal(scale=0.1)), targets
+
+
+def test_generators_in_methods_and_partial_functions(tmp_path):
+    def build(folder):
+        collate = functools.partial(noisy_collate, rng=np.random.default_rng(12))
+        fill = OwnFill().__call__
+        return net_of(folder, mask_fill=fill, iterator_train__collate_fn=collate)
+
+    check_resumes(build, tmp_path)
+
+
 class PythonNoise(OwnNoise):
     """Draws from Python's global generator."""
 
@@ -318,9 +333,7 @@ def test_pythons_generator(random_state, tmp_path):
 
 def test_a_seeded_fit_leaves_the_global_generators_alone(tmp_path):
     seed_globals()
-    assert killed(
-        lambda: (kill_at(SaliencyGuidedMixin, "train_step", 18), net_of(tmp_path).fit(X, Y))
-    )
+    assert killed(lambda: (kill_at(NeuralNet, "train_step", 18), net_of(tmp_path).fit(X, Y)))
     net = net_of(tmp_path)
     seed_globals(1)
     before = random.getstate(), torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
@@ -330,6 +343,21 @@ def test_a_seeded_fit_leaves_the_global_generators_alone(tmp_path):
 
 
 # callbacks
+
+
+def test_predictions_of_the_last_epoch_are_not_saved(tmp_path):
+    states = []
+
+    class Look(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            states.append(net.get_training_state()["callbacks"]["r2"])
+
+    score = EpochScoring("r2", lower_is_better=False, on_train=True)
+    net_of(None, [("r2", score), ("look", Look)]).fit(X, Y)
+    assert len(score.y_preds_) == 0  # emptied when training ends, and not before
+    assert len(states) == 5
+    assert not {"y_preds_", "y_trues_"} & {*states[0]["values"]}
+    assert "best_score_" in states[0]["values"]
 
 
 class Named:
@@ -438,7 +466,7 @@ class LateState(Callback):
 
 def test_state_that_is_not_there_when_training_begins(tmp_path):
     net = net_of(tmp_path, [("late", LateState)])
-    assert killed(lambda: (kill_at(SaliencyGuidedMixin, "train_step", 18), net.fit(X, Y)))
+    assert killed(lambda: (kill_at(NeuralNet, "train_step", 18), net.fit(X, Y)))
     with pytest.raises(ValueError, match="LateState makes its attribute average_ during training"):
         net_of(tmp_path, [("late", LateState)]).fit(X, Y)
 
@@ -446,7 +474,7 @@ def test_state_that_is_not_there_when_training_begins(tmp_path):
 def test_callbacks_that_only_report_may_come_and_go(tmp_path):
     seed_globals()
     net = net_of(tmp_path)
-    assert killed(lambda: (kill_at(SaliencyGuidedMixin, "train_step", 18), net.fit(X, Y)))
+    assert killed(lambda: (kill_at(NeuralNet, "train_step", 18), net.fit(X, Y)))
     resumed = net_of(tmp_path, [("bar", ProgressBar())], verbose=1, callbacks__print_log=None)
     resumed.fit(X, Y)
     seed_globals()

@@ -3,7 +3,6 @@
 import copy
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 from torch.func import functional_call
@@ -12,8 +11,6 @@ from sgt_sklearn import SaliencyGuidedClassifier
 from sgt_sklearn._random import mask_seed
 from tests.guidance import slow_loop
 
-# to be dropped with the patch that makes a batch, and not a call of train_step, a guided step
-FAULT = pytest.mark.xfail(strict=False, reason="the library does not do this yet")
 SEED, LR, N_ROWS, N_FEATURES, N_CLASSES = 5, 0.2, 24, 6, 3
 _RNG = np.random.default_rng(1)
 X, X_VALID = (

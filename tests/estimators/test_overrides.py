@@ -13,7 +13,6 @@ from torch import nn
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedMixin
 from tests.estimators.by_hand import (
-    FAULT,
     LR,
     SETTINGS,
     X_VALID,
@@ -287,17 +286,11 @@ def test_without_guidance_a_users_class_is_bitwise_what_it_was(name, order, devi
     np.testing.assert_equal(*results)
 
 
-FAULTY = ("get_loss with weights", "train_step in parts", "two passes", "tensor of no module")
-
-
 @pytest.mark.parametrize(
     ("setting", "saliency_pass"),
     [("off", "auto"), ("fixed", "shared"), ("drawn", "shared"), ("drawn", "separate")],
 )
-@pytest.mark.parametrize(
-    ("name", "order"),
-    [pytest.param(*case, marks=[FAULT] * (case[0] in FAULTY)) for case in ORDERS],
-)
+@pytest.mark.parametrize(("name", "order"), ORDERS)
 def test_with_guidance_a_users_class_trains_as_by_hand(
     name, order, saliency_pass, setting, device
 ):

@@ -17,7 +17,6 @@ from torch.optim import lr_scheduler
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedMixin
 from tests.estimators.by_hand import (
-    FAULT,
     LR,
     SETTINGS,
     X_VALID,
@@ -111,7 +110,6 @@ class MixinOverRecipe(SaliencyGuidedMixin, AccumulatingNet):
 ACCUMULATING = [AccumulatingEstimator, MixinOverRecipe]
 
 
-@FAULT
 @pytest.mark.parametrize("cls", ACCUMULATING)
 def test_accumulation_by_four_scales_and_sums_both_terms(cls, setting, device):
     # 5 batches an epoch: the gradient of the last one waits for the next epoch
@@ -126,7 +124,6 @@ def test_accumulation_by_four_scales_and_sums_both_terms(cls, setting, device):
     assert_same_state(estimator.module_, hand.net)
 
 
-@FAULT
 @pytest.mark.parametrize("cls", ACCUMULATING)
 @pytest.mark.parametrize("name", ["off", "fixed"])
 def test_four_accumulated_batches_are_one_batch_of_four_times_the_rows(cls, name, device):
@@ -449,7 +446,6 @@ def test_a_module_instance_is_trained_in_place_and_a_second_fit_goes_on(setting,
 # and all of it together
 
 
-@FAULT
 def test_all_recipes_together(setting, device):
     net = pretrained_net()
     estimator = make_estimator(

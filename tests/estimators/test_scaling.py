@@ -44,8 +44,9 @@ def train(estimator, X, y, device, **params):
         def get_loss(self, *args, **kwargs):
             loss = super().get_loss(*args, **kwargs)
             guidance = self._guidance_
-            if guidance is not None and guidance.masked_x is not None:
-                hidden.append((guidance.masked_x != guidance.x).cpu().numpy())
+            if guidance is not None and guidance.masked:
+                x, masked_x = guidance.masked[-1]
+                hidden.append((masked_x != x).cpu().numpy())
             return loss
 
     net.__class__ = Watched

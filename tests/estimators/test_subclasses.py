@@ -18,7 +18,6 @@ from torch import nn
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedMixin
 from sgt_sklearn._random import mask_seed
 from tests.estimators.by_hand import (
-    FAULT,
     LR,
     SEED,
     SETTINGS,
@@ -195,7 +194,6 @@ def changed_after_infer(cls):
     return Own
 
 
-@FAULT
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -218,7 +216,6 @@ def test_overrides_that_lead_past_the_guidance_are_refused(
     assert not net.initialized_
 
 
-@FAULT
 def test_the_mixin_comes_before_every_net_class():
     class Own(NeuralNetClassifier):
         pass
@@ -272,7 +269,6 @@ class Rebuild(Callback):
             net.set_params(module__width=5)
 
 
-@FAULT
 @pytest.mark.parametrize("saliency_pass", ["shared", "separate"])
 def test_a_module_that_a_callback_builds_anew_is_trained(saliency_pass, setting, device):
     options = {"callbacks": [Rebuild()], "saliency_pass": saliency_pass}

@@ -199,17 +199,7 @@ ESTIMATORS = {
 }
 
 
-# partial_fit of an estimator of ours takes the times of a series for its features
-FAULTY = pytest.mark.xfail(reason="partial_fit of series: n_features_in_", strict=False)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=FAULTY if name.startswith("default, series") else ())
-        for name in ESTIMATORS
-    ],
-)
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_sound_estimators_pass(name, device):
     estimator, X, y, options = ESTIMATORS[name]
     estimator = clone(estimator).set_params(device=device)
