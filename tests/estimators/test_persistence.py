@@ -405,6 +405,21 @@ def test_a_data_set_as_input(device, tmp_path):
         _ = loaded.feature_importances_
 
 
+class Scaled(nn.Linear):
+    def forward(self, X, factor):
+        return super().forward(X) * factor
+
+
+def test_several_inputs(device, tmp_path):
+    data = {"X": TABLE, "factor": np.ones((len(TABLE), 1), np.float32)}
+    params = {"module": Scaled, "module__in_features": 5, "module__out_features": 3}
+    net = make(Classifier, device, **params).fit(data, CODES)
+    loaded = round_trip(net, tmp_path / "net", module=Scaled)
+    for one in (net, loaded):
+        one.partial_fit(data, CODES)
+    assert_equal(net.predict_proba(data), loaded.predict_proba(data))
+
+
 # raised by torch itself while it compiles the criterion
 @pytest.mark.filterwarnings(
     "ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"
