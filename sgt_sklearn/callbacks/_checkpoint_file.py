@@ -94,8 +94,10 @@ def read_checkpoint(path):
     try:
         content = torch.load(io.BytesIO(lines[3]), map_location="cpu", weights_only=True)
     except Exception as error:
+        # without torch's advice to trust the file
         raise PersistenceError(
-            f"torch cannot read it ({error}). Delete it to train anew"
+            f"it holds more than tensors and primitives, or less ({type(error).__name__}). Delete "
+            "it to train anew"
         ) from error
     if not isinstance(content, dict):
         raise PersistenceError(

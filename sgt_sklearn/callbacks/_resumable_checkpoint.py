@@ -181,7 +181,6 @@ class ResumableCheckpoint(Callback):
             if saves:
                 # also tells right now, and not after an epoch, what cannot be saved
                 self._save(net)
-                read_checkpoint(self._fit_["path"])
             return
         path = os.fspath(self._fit_["path"])
         found = differences(content["rows"], rows) if rows else []

@@ -54,6 +54,8 @@ def _to_plain(value, where):
     if isinstance(value, torch.Tensor):
         # a copy, as a view would take along all that it is a view of
         tensor = value.detach().to("cpu", copy=True)
+        if type(tensor) is not torch.Tensor:
+            raise _not_plain(value, where)
         return tensor if value.device.type == "cpu" else {_KIND: "elsewhere", "tensor": tensor}
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind not in "OV":
         return _numpy_to_plain(value)
@@ -67,7 +69,12 @@ def _to_plain(value, where):
         # torch keeps the versions of the modules there
         metadata = getattr(value, "_metadata", None)
         return plain if metadata is None else plain | {"metadata": _to_plain(metadata, where)}
-    raise NotPlainError(f"{where} is an instance of {kind.__module__}.{kind.__qualname__}")
+    raise _not_plain(value, where)
+
+
+def _not_plain(value, where):
+    kind = type(value)
+    return NotPlainError(f"{where} is an instance of {kind.__module__}.{kind.__qualname__}")
 
 
 def _numpy_to_plain(value):

@@ -55,7 +55,6 @@ class ResumeMixin:
         except KeyboardInterrupt as error:
             resumption.interrupted = not _is_raised(error)
             raise
-        resumption.interrupted = False
         return self
 
     def _go_on(self, resumption, X, y, epochs, fit_params):
@@ -115,7 +114,8 @@ class ResumeMixin:
         Raises
         ------
         TypeError
-            If a callback keeps something that is neither data nor has a ``state_dict``.
+            If a callback keeps something that is neither data nor has a ``state_dict``, or a
+            module or an optimizer a tensor of another class.
         """
         modules = _modules(self)
         optimizers = {name: getattr(self, name + "_") for name in self._optimizers}
@@ -130,7 +130,13 @@ class ResumeMixin:
             "guidance": None if guidance is None else guidance.get_state(),
             "generators": generator_states(resumption.generators(self)),
         }
-        state = {name: to_plain(value, name) for name, value in state.items()}
+        try:
+            state = {name: to_plain(value, name) for name, value in state.items()}
+        except NotPlainError as error:
+            raise TypeError(
+                f"The state of this {type(self).__name__} cannot be saved: {error}, which only "
+                "pickle could keep."
+            ) from error
         state["callbacks"] = {
             name: _callback_state(self, callback, name)
             for name, callback in self.callbacks_
@@ -192,7 +198,7 @@ class _Resumption:
     def __init__(self, keeper=None, guidance=None):
         self.keeper, self.guidance = keeper, guidance
         self.roots = {}
-        self.begun, self.interrupted = False, True
+        self.begun = self.interrupted = False
         self.start, self.python = None, random.getstate()
 
     def generators(self, net):

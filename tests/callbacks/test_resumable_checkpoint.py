@@ -132,8 +132,10 @@ def test_keep_returns_the_trained_net_until_the_file_is_deleted(tmp_path):
 
 def test_a_kept_result_is_not_returned_without_keep(tmp_path):
     path = tmp_path / "fit.ckpt"
-    make(path, keep=True).fit(X, TARGETS)
-    make(path, callbacks=[]).fit(X, TARGETS)
+    make(path, keep=True, callbacks=[EpochCounter]).fit(X, TARGETS)
+    assert read_checkpoint(path)["finished"]
+    make(path, callbacks=[EpochCounter]).fit(X, TARGETS)
+    assert EpochCounter.counts == [1, 2, 3, 4]
     assert not path.exists()
 
 

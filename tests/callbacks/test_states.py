@@ -212,6 +212,40 @@ def test_parameters_that_callbacks_change_and_the_pass_that_was_chosen(tmp_path)
     assert (net.consistency_weight, net.mask_fraction) == (2.0, 0.7)
 
 
+class Widths(Dataset):
+    """The last batches are narrower than the first."""
+
+    def __getitem__(self, i):
+        Xi, yi = super().__getitem__(i)
+        return Xi[: 4 if i < 24 else 3], yi
+
+
+class Pooled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(1, 5), LateDropout(), nn.Linear(5, 1))
+
+    def __getitem__(self, i):
+        return self.layers[i]
+
+    def forward(self, x):
+        return self.layers(x.mean(1, keepdim=True))
+
+
+def test_the_pass_is_chosen_anew_for_inputs_of_another_shape(tmp_path):
+    def build(folder):
+        return net_of(
+            folder,
+            [("raise", RaisedDropout)],
+            module=Pooled(),
+            iterator_train__shuffle=False,
+            mask_order="signed",
+            mask_fill="constant",
+        )
+
+    check_resumes(build, tmp_path, data=lambda: (Widths(X, Y), None), step=11)
+
+
 class Lazy(nn.Sequential):
     def __init__(self):
         super().__init__(nn.LazyLinear(5), nn.Tanh(), nn.LazyLinear(1))
@@ -444,16 +478,40 @@ class HoldingItself(Callback):
         self.items_.append(self.items_)
 
 
+class TensorOfItsOwn(torch.Tensor):
+    pass
+
+
+class TensorKeeping(Callback):
+    def on_train_begin(self, net, **kwargs):
+        self.tensor_ = torch.ones(2).as_subclass(TensorOfItsOwn)
+
+
+class BufferOfItsOwn(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 1)
+        self.register_buffer("mine", torch.ones(2).as_subclass(TensorOfItsOwn))
+
+
 @pytest.mark.parametrize(
     ("callback", "problem"),
     [
         (Unsaveable, r"thing_\[0\] is an instance of .*Named"),
+        (TensorKeeping, "tensor_ is an instance of .*TensorOfItsOwn"),
         (HoldingItself, "items_ is nested too deeply, or holds itself"),
     ],
 )
 def test_state_that_cannot_be_saved_is_an_error_at_once(callback, problem, tmp_path):
     net = net_of(tmp_path, [("mine", callback)])
     with pytest.raises(TypeError, match=f"callback 'mine' .*{problem}.*state_dict"):
+        net.fit(X, Y)
+    assert not net.initialized_
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tensors_that_cannot_be_saved_are_an_error_at_once(tmp_path):
+    net = net_of(tmp_path, module=BufferOfItsOwn)
+    with pytest.raises(TypeError, match=r"modules\['module'\].*TensorOfItsOwn, which only pickle"):
         net.fit(X, Y)
     assert not net.initialized_
     assert list(tmp_path.iterdir()) == []
