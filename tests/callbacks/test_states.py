@@ -305,7 +305,7 @@ class Augmented(Dataset):
         return Xi + self.rng.normal(scale=0.1, size=Xi.shape).astype(np.float32), yi
 
 
-class OwnLoader(DataLoader):
+class SeededLoader(DataLoader):
     def __init__(self, dataset, batch_size, shuffle=False):
         sampler = RandomSampler(dataset, generator=torch.Generator().manual_seed(9))
         super().__init__(dataset, batch_size=batch_size, sampler=sampler if shuffle else None)
@@ -330,7 +330,7 @@ def test_every_generator_goes_on(random_state, tmp_path):
 def test_generators_of_data_sets_and_loaders(random_state, tmp_path):
     def build(folder):
         return net_of(
-            folder, iterator_train=OwnLoader, random_state=random_state, mask_order="absolute"
+            folder, iterator_train=SeededLoader, random_state=random_state, mask_order="absolute"
         )
 
     check_resumes(build, tmp_path, data=lambda: (Augmented(X, Y), None))
