@@ -158,6 +158,7 @@ import sys, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
+torch.use_deterministic_algorithms(torch.cuda.is_available())
 from skorch import NeuralNet
 sys.path.insert(0, sys.argv[1])
 from tests.callbacks.killing import fit
@@ -183,6 +184,7 @@ def run_script(folder, device):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.usefixtures("deterministic_cuda")
 def test_same_script_run_again_after_kill_9(device, tmp_path):
     process = run_script(tmp_path, device)
     with process.stdout as lines:
