@@ -66,7 +66,9 @@ class Guidance:
         """State for `set_state` in another process; None before the first guided batch."""
         if self.generator is None:
             return None
-        probed = self._probed or (tuple(self._shape), not self._moded, self._stochastic)
+        probed = self._probed
+        if self._shape is not None:
+            probed = (tuple(self._shape), not self._moded, self._stochastic)
         state, device = self.generator.get_state(), str(self.generator.device)
         return {"generator": state, "device": device, "probed": probed}
 
@@ -74,7 +76,7 @@ class Guidance:
         """Go on with the draws, and with the pass that was chosen for inputs of that shape."""
         self.generator = torch.Generator(device=state["device"])
         self.generator.set_state(state["generator"])
-        self._probed = state["probed"]
+        self._probed, self._took_part = state["probed"], True
 
     # the current step
 
