@@ -49,6 +49,9 @@ def check_training_parameters(net):
         "None, 'disable' or a list of callbacks",
         TypeError,
     )
+    pairs = [c for c in net.callbacks or () if isinstance(c, (list, tuple))]
+    must_be = "a list of callbacks, or of pairs (name, callback)"
+    _require(all(len(pair) == 2 for pair in pairs), net, "callbacks", must_be, ValueError)
     must_be = "a finite number >= 0"
     _require(isinstance(net.lr, (Real, torch.Tensor)), net, "lr", must_be, TypeError)
     _require(0 <= net.lr < float("inf"), net, "lr", must_be, ValueError)

@@ -177,7 +177,7 @@ class Guidance:
             masking=self._masking,
             generator=self.generator,
             output=clean.output,
-            masked_x=self._masked_input(clean, y),
+            masked_x=self._masked_input(clean, y, weight),
             modules=self._moded,
             weight=weight,
             reduction=self._reduction,
@@ -203,7 +203,7 @@ class Guidance:
         # get_loss of a subclass may reshape or choose before it calls the mixin's
         return self.passes[-1]
 
-    def _masked_input(self, clean, y):
+    def _masked_input(self, clean, y, weight):
         # kept, so that an optimizer that evaluates a step several times sees one function of each
         # batch; a step may have several
         for x, masked_x in self.masked:
@@ -214,6 +214,7 @@ class Guidance:
             clean.x,
             y,
             self._masking,
+            weight=weight,
             generator=self.generator,
             output=clean.output if self.shared else None,
             modules=self._moded,
@@ -238,7 +239,9 @@ class Guidance:
         net = self._net
         if self.generator is None:
             self.generator = torch.Generator(device=x.device)
-            if self._state is not None:
+            # one device's generator does not take another's state, as after unpickling elsewhere
+            known = self._state is not None
+            if known and len(self._state) == len(self.generator.get_state()):
                 self.generator.set_state(self._state)
             elif self._seed is not None:
                 self.generator.manual_seed(self._seed)
@@ -266,7 +269,9 @@ class Guidance:
             self._divergence = DIVERGENCE_OF[likelihood]
         if likelihood is None:
             likelihood = _LIKELIHOOD_OF.get(self._divergence, "gaussian")
-        self._reduction = getattr(self._criterion, "reduction", "mean")
+        reduction = getattr(self._criterion, "reduction", "mean")
+        # criteria have other ways to average, such as KLDivLoss with "batchmean"
+        self._reduction = reduction if reduction in ("sum", "none") else "mean"
         self._divergence = make_divergence(
             self._divergence, reduction="sum" if self._reduction == "sum" else "mean"
         )

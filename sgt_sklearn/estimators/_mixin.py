@@ -473,9 +473,7 @@ default="auto"
         if guided:
             y_true = to_tensor(y_true, device=self.device)
         inherited = partial(super().get_loss, y_pred, y_true, X=X, training=training)
-        if weight is not None:
-            weight = to_tensor(weight, device=self.device)
-        elif not guided:
+        if weight is None and not guided:
             return inherited()
         with nullcontext() if weight is None else unreduced(criterion) as reduction:
             if not guided:

@@ -133,7 +133,9 @@ def check_guidance_parameters(params):
 
 def _check_guided_input(guided_input):
     keys = guided_input if isinstance(guided_input, list) else [guided_input]
-    if not keys or not all(isinstance(k, (str, Integral)) and k is not True for k in keys):
+    if not keys or not all(
+        isinstance(k, (str, Integral)) and not isinstance(k, bool) for k in keys
+    ):
         raise TypeError(
             "guided_input must be 'auto', a key of X (str), a position (int), or a list of them, "
             f"got {guided_input!r}."

@@ -164,5 +164,5 @@ def _callback_instances(net):
     named = [*(getattr(net, "callbacks_", None) or ())]
     if isinstance(net.callbacks, (list, tuple)):
         named += net.callbacks
-    instances = [item[-1] if isinstance(item, (list, tuple)) else item for item in named]
+    instances = [item[-1] if item and isinstance(item, (list, tuple)) else item for item in named]
     return [c for c in instances if isinstance(c, Callback)]

@@ -5,7 +5,7 @@ import torch
 FILLS = ("sample_uniform", "feature_uniform", "marginal", "mean", "constant")
 
 
-def fill_values(x, fill, *, statistics=None, value=0.0, groups=None, generator=None):
+def fill_values(x, fill, *, statistics=None, value=0.0, groups=None, weight=None, generator=None):
     """Replacement values for every cell of a batch.
 
     Every random fill makes one draw of the full shape of `x`, so that the draws do not depend on
@@ -20,7 +20,7 @@ def fill_values(x, fill, *, statistics=None, value=0.0, groups=None, generator=N
           columns of a row of a table, per feature over time of a series, per channel of an image;
         - "feature_uniform": uniform between the training minimum and maximum of the feature;
         - "marginal": the same cells of another row of the batch, one donor row for a whole group
-          and never the sample itself; a batch of one is left unchanged;
+          and never the sample itself, drawn by `weight`; a batch of one is left unchanged;
         - "mean": the training mean of the feature;
         - "constant": `value`;
         - a callable ``(x, generator) -> tensor of the shape of x``.
@@ -30,6 +30,8 @@ def fill_values(x, fill, *, statistics=None, value=0.0, groups=None, generator=N
         For "constant".
     groups : torch.Tensor of int64, shape ``x.shape[1:]``, default=None
         Labels of groups hidden as one, for "marginal"; None makes every cell its own group.
+    weight : torch.Tensor of shape (n_samples,), default=None
+        Sample weights, for "marginal"; None makes every other row as likely.
     generator : torch.Generator, default=None
         Source of the draw.
 
@@ -66,7 +68,7 @@ def fill_values(x, fill, *, statistics=None, value=0.0, groups=None, generator=N
         raise ValueError(f"mask_fill must be one of {FILLS} or a callable, got {fill!r}.")
     uniform = torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=generator)
     if fill == "marginal":
-        return _donor_values(x, uniform, groups)
+        return _donor_values(x, uniform, groups, weight)
     if fill == "sample_uniform":
         low, high = _sample_range(x)
     else:
@@ -90,17 +92,30 @@ def _sample_range(x):
     return x.amin(axes, keepdim=True), x.amax(axes, keepdim=True)
 
 
-def _donor_values(x, uniform, groups):
+def _donor_values(x, uniform, groups, weight):
     n = len(x)
     if n < 2:
         return x
     cells, uniform = x.flatten(1), uniform.flatten(1)
     if groups is not None:
         uniform = uniform[:, _first_members(groups.flatten())]
-    # an offset of 1 .. n - 1 rows never lands on the sample itself
-    offset = 1 + (uniform * (n - 1)).long().clamp_max(n - 2)
     rows = torch.arange(n, device=x.device).unsqueeze(1)
-    return cells.gather(0, (rows + offset) % n).reshape(x.shape)
+    if weight is None:
+        # an offset of 1 .. n - 1 rows never lands on the sample itself
+        donors = (rows + 1 + (uniform * (n - 1)).long().clamp_max(n - 2)) % n
+    else:
+        donors = _weighted_donors(uniform, weight.to(uniform), rows)
+    return cells.gather(0, donors).reshape(x.shape)
+
+
+def _weighted_donors(uniform, weight, rows):
+    """Rows laid around a circle, as long as they weigh; each draws from the circle behind it."""
+    ends = weight.cumsum(0)
+    position = ends.unsqueeze(1) + uniform * (ends[-1] - weight).unsqueeze(1)
+    position = torch.where(position >= ends[-1], position - ends[-1], position)
+    donors = torch.searchsorted(ends, position.contiguous(), right=True).clamp_max(len(ends) - 1)
+    # rounding at the end of the way round
+    return torch.where(donors == rows, (rows - 1) % len(ends), donors)
 
 
 def _first_members(labels):

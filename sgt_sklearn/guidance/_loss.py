@@ -20,7 +20,9 @@ from sgt_sklearn.guidance._ranking import lowest_groups, ranking_scores
 from sgt_sklearn.guidance._weights import weighted_loss
 
 
-def masked_input(forward, x, y, masking, *, generator=None, output=None, modules=None):
+def masked_input(
+    forward, x, y, masking, *, weight=None, generator=None, output=None, modules=None
+):
     """Hide the least salient groups of features of each sample.
 
     Parameters
@@ -33,6 +35,8 @@ def masked_input(forward, x, y, masking, *, generator=None, output=None, modules
         Targets, see :func:`sgt_sklearn.attribution.output_scalar`.
     masking : Masking
         What is hidden.
+    weight : torch.Tensor of shape (n_samples,), default=None
+        Sample weights, by which the fill "marginal" draws its donors.
     generator : torch.Generator, default=None
         Source of every random draw, on the device of `x`.
     output : torch.Tensor, default=None
@@ -88,6 +92,7 @@ def masked_input(forward, x, y, masking, *, generator=None, output=None, modules
         statistics=masking.statistics,
         value=masking.fill_value,
         groups=masking.groups,
+        weight=weight,
         generator=generator,
     )
     hidden = lowest_groups(scores, k, generator=generator)
@@ -278,6 +283,7 @@ def saliency_guided_loss(
             x,
             y,
             masking,
+            weight=weight,
             generator=generator,
             output=output if shared else None,
             modules=modules,

@@ -45,7 +45,7 @@ BAD_PARAMETERS = {
     "criterion": st.one_of(WORDS, st.none(), st.integers()),
     "optimizer": st.one_of(WORDS, st.none(), st.integers()),
     "train_split": st.one_of(WORDS, st.integers(1, 9)),
-    "callbacks": st.one_of(WORDS, st.integers(), st.just({"a": 1})),
+    "callbacks": st.one_of(WORDS, st.integers(), st.just({"a": 1}), st.just([()])),
     "lr": st.one_of(WORDS, st.none(), st.floats(max_value=-1e-6)),
     "max_epochs": NOT_COUNTS,
     "batch_size": NOT_COUNTS,

@@ -357,3 +357,13 @@ def test_noise_of_smooth_grad_follows_its_own_random_state(kind, device):
     one = explain(None)
     torch.manual_seed(5)
     np.testing.assert_array_equal(one, explain(None))
+
+
+def test_a_mask_generator_of_another_kind_of_device_starts_anew():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    net = SaliencyGuidedClassifier(max_epochs=1, random_state=0, device="cpu")
+    net.fit(X, X[:, 0] > 0)
+    # what a net that was trained on a GPU holds
+    net._generator_states_["mask"] = torch.zeros(16, dtype=torch.uint8)
+    net = pickle.loads(pickle.dumps(net)).partial_fit(X, X[:, 0] > 0)
+    assert len(net.history) == 2

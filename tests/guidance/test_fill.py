@@ -230,3 +230,25 @@ def test_a_fill_names_the_statistic_that_it_lacks(fill, lacking, given):
     missing = lacking if given else {"mean": "mean", "feature_uniform": "minimum"}[fill]
     with pytest.raises(ValueError, match=f"mask_fill='{fill}' needs the training {missing}"):
         fill_values(x, fill, statistics=statistics)
+
+
+def test_marginal_draws_donors_by_weight_and_never_the_sample_itself(device):
+    x = torch.arange(5.0, device=device).reshape(5, 1).expand(5, 40000)
+    weight = torch.tensor([1.0, 0, 2, 8, 5], device=device)
+    generator = torch.Generator(device).manual_seed(0)
+    donors = fill_values(x, "marginal", weight=weight, generator=generator).long()
+    for i, drawn in enumerate(donors):
+        others = weight.cpu().clone()
+        others[i] = 0
+        counts = torch.bincount(drawn.cpu(), minlength=5)
+        assert (counts[others == 0] == 0).all()
+        torch.testing.assert_close(counts / 40000, others / others.sum(), atol=0.01, rtol=0)
+
+
+def test_marginal_with_equal_weights_draws_as_without(device):
+    x = torch.randn(8, 50, dtype=torch.float64, device=device)
+    values = [
+        fill_values(x, "marginal", weight=weight, generator=torch.Generator(device).manual_seed(0))
+        for weight in (None, torch.full((8,), 0.5, device=device))
+    ]
+    assert torch.equal(*values)

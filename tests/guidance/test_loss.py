@@ -54,10 +54,10 @@ def guided_loss(net, x, y, **options):
     return saliency_guided_loss(net, x, y, **defaults | options)
 
 
-def clean_and_masked(net, x, y, masking=None):
+def clean_and_masked(net, x, y, masking=None, weight=None):
     generator = torch.Generator(x.device).manual_seed(1)
     masking = Masking(fill="marginal") if masking is None else masking
-    masked_x = masked_input(net, x, y, masking, generator=generator)
+    masked_x = masked_input(net, x, y, masking, weight=weight, generator=generator)
     return net(x), net(masked_x)
 
 
@@ -109,7 +109,7 @@ def test_both_terms_are_weighted_means(weights, divergence, device):
         divergence=divergence,
         weight=weight,
     )
-    clean, masked = clean_and_masked(net, x, y)
+    clean, masked = clean_and_masked(net, x, y, weight=weight)
     terms = F.cross_entropy(clean, y, reduction="none"), make_divergence(divergence)(clean, masked)
     for value, term in zip(losses, terms, strict=True):
         w, values = weight.tolist(), term.tolist()

@@ -130,6 +130,7 @@ class GuidedTrainsMore(SaliencyGuidedClassifier):
 @fault("check_guidance_trains", "guidance to change the parameters, got the same net")
 class LosesTheTerm(SaliencyGuidedClassifier):
     def get_loss(self, y_pred, y_true, X=None, training=False):
+        super().get_loss(y_pred, y_true, X=X, training=training)
         return NeuralNetClassifier.get_loss(self, y_pred, y_true, X=X, training=training)
 
 
