@@ -8,7 +8,8 @@ class PersistenceError(ValueError):
 
     Raised by ``save`` for a fitted attribute that is no data, and by ``load`` for a file that is
     truncated, altered, written by a newer version, of another class, or that names something
-    which has to be passed in. A missing file is a `FileNotFoundError`, as elsewhere.
+    which has to be passed in; by :class:`sgt_sklearn.callbacks.ResumableCheckpoint` for such a
+    checkpoint. A missing file is a `FileNotFoundError`, as elsewhere.
 
     Examples
     --------
