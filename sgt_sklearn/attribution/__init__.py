@@ -1,5 +1,6 @@
 """Gradient attributions in pure torch, shared by training and by ``attribute``."""
 
+from sgt_sklearn.attribution._embedding import captured_embedding, replaced_embedding
 from sgt_sklearn.attribution._gradient import (
     evaluation_mode,
     gradient_with_respect_to,
@@ -20,6 +21,7 @@ from sgt_sklearn.attribution._scalars import (
 __all__ = [
     "LIKELIHOODS",
     "SALIENCY_OUTPUTS",
+    "captured_embedding",
     "evaluation_mode",
     "first_output",
     "gradient_with_respect_to",
@@ -31,6 +33,7 @@ __all__ = [
     "output_scalar",
     "parent_modules",
     "path_gradient",
+    "replaced_embedding",
     "saliency",
     "smooth_grad",
 ]
