@@ -31,17 +31,20 @@ class StandardizedInput(nn.Module):
         # a factor, because the gradient of a division costs several times that of a product
         self.register_buffer("factor", torch.where(scale == 0, 1.0, 1 / scale))
 
-    def forward(self, x):
+    def forward(self, X, lengths=None):
         """Standardise and pass on.
 
         Parameters
         ----------
-        x : torch.Tensor of shape (n_samples, ...)
+        X : torch.Tensor of shape (n_samples, ...)
             Input in its own units.
+        lengths : torch.Tensor of int64, shape (n_samples,), default=None
+            Number of valid steps of each series, for modules that take it; passed on if given.
 
         Returns
         -------
         torch.Tensor
             The output of the wrapped module.
         """
-        return self.module((x - self.mean).mul_(self.factor))
+        standardized = (X - self.mean).mul_(self.factor)
+        return self.module(standardized) if lengths is None else self.module(standardized, lengths)
