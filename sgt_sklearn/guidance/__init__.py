@@ -2,7 +2,8 @@
 
 from sgt_sklearn.guidance._divergence import DIVERGENCES, make_divergence
 from sgt_sklearn.guidance._fill import FILLS, fill_values
-from sgt_sklearn.guidance._loss import check_differentiable, masked_input, saliency_guided_loss
+from sgt_sklearn.guidance._loss import saliency_guided_loss
+from sgt_sklearn.guidance._masked_input import check_differentiable, masked_input
 from sgt_sklearn.guidance._masking import Masking
 from sgt_sklearn.guidance._modes import frozen_running_statistics, passes_agree
 from sgt_sklearn.guidance._ranking import MASK_ORDERS, group_scores, lowest_groups, ranking_scores

@@ -2,10 +2,22 @@
 
 import torch
 
+from sgt_sklearn.guidance._padding import valid_cells
+
 FILLS = ("sample_uniform", "feature_uniform", "marginal", "mean", "constant")
 
 
-def fill_values(x, fill, *, statistics=None, value=0.0, groups=None, weight=None, generator=None):
+def fill_values(
+    x,
+    fill,
+    *,
+    statistics=None,
+    value=0.0,
+    groups=None,
+    weight=None,
+    generator=None,
+    lengths=None,
+):
     """Replacement values for every cell of a batch.
 
     Every random fill makes one draw of the full shape of `x`, so that the draws do not depend on
@@ -20,7 +32,9 @@ def fill_values(x, fill, *, statistics=None, value=0.0, groups=None, weight=None
           columns of a row of a table, per feature over time of a series, per channel of an image;
         - "feature_uniform": uniform between the training minimum and maximum of the feature;
         - "marginal": the same cells of another row of the batch, one donor row for a whole group
-          and never the sample itself, drawn by `weight`; a batch of one is left unchanged;
+          and never the sample itself, drawn by `weight`; a batch of one is left unchanged. With
+          `lengths` a donor is a series that is long enough: as long as the sample's part of the
+          group lasts; where there is none, the cells are left unchanged;
         - "mean": the training mean of the feature;
         - "constant": `value`;
         - a callable ``(x, generator) -> tensor of the shape of x``.
@@ -34,6 +48,9 @@ def fill_values(x, fill, *, statistics=None, value=0.0, groups=None, weight=None
         Sample weights, for "marginal"; None makes every other row as likely.
     generator : torch.Generator, default=None
         Source of the draw.
+    lengths : torch.Tensor of int64, shape (n_samples,), default=None
+        Number of steps (axis 1) of each series, 1 or more; what follows is padding, which
+        replaces nothing and whose own replacement is undefined. None: there is none.
 
     Returns
     -------
@@ -68,9 +85,9 @@ def fill_values(x, fill, *, statistics=None, value=0.0, groups=None, weight=None
         raise ValueError(f"mask_fill must be one of {FILLS} or a callable, got {fill!r}.")
     uniform = torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=generator)
     if fill == "marginal":
-        return _donor_values(x, uniform, groups, weight)
+        return _donor_values(x, uniform, groups, weight, lengths)
     if fill == "sample_uniform":
-        low, high = _sample_range(x)
+        low, high = _sample_range(x, valid_cells(x, lengths))
     else:
         low = _statistic(statistics, "minimum", fill)
         high = _statistic(statistics, "maximum", fill)
@@ -87,35 +104,63 @@ def _statistic(statistics, name, fill):
     return value
 
 
-def _sample_range(x):
+def _sample_range(x, valid):
     axes = tuple(range(2, x.ndim)) if x.ndim > 3 else 1
-    return x.amin(axes, keepdim=True), x.amax(axes, keepdim=True)
+    if valid is None:
+        return x.amin(axes, keepdim=True), x.amax(axes, keepdim=True)
+    low = torch.where(valid, x, torch.inf).amin(axes, keepdim=True)
+    return low, torch.where(valid, x, -torch.inf).amax(axes, keepdim=True)
 
 
-def _donor_values(x, uniform, groups, weight):
+def _donor_values(x, uniform, groups, weight, lengths):
     n = len(x)
     if n < 2:
         return x
     cells, uniform = x.flatten(1), uniform.flatten(1)
     if groups is not None:
         uniform = uniform[:, _first_members(groups.flatten())]
-    rows = torch.arange(n, device=x.device).unsqueeze(1)
+    # the first `n_able` of the rows, from the longest to the shortest, can be donors
+    rows, n_able, by_length = torch.arange(n, device=x.device).unsqueeze(1), n, None
+    if lengths is not None:
+        by_length = lengths.argsort(descending=True, stable=True)
+        rows = by_length.argsort().unsqueeze(1)
+        n_able = _n_long_enough(x, groups, lengths)
     if weight is None:
-        # an offset of 1 .. n - 1 rows never lands on the sample itself
-        donors = (rows + 1 + (uniform * (n - 1)).long().clamp_max(n - 2)) % n
+        # an offset of 1 .. n_able - 1 rows never lands on the sample itself
+        offsets = 1 + (uniform * (n_able - 1)).long().clamp_max(n_able - 2)
+        donors = (rows + offsets) % n_able
     else:
-        donors = _weighted_donors(uniform, weight.to(uniform), rows)
+        weight = weight.to(uniform)
+        weight = weight if by_length is None else weight[by_length]
+        donors = _weighted_donors(uniform, weight, rows, n_able)
+    donors = donors if by_length is None else by_length[donors]
     return cells.gather(0, donors).reshape(x.shape)
 
 
-def _weighted_donors(uniform, weight, rows):
+def _weighted_donors(uniform, weight, rows, n_able):
     """Rows laid around a circle, as long as they weigh; each draws from the circle behind it."""
     ends = weight.cumsum(0)
-    position = ends.unsqueeze(1) + uniform * (ends[-1] - weight).unsqueeze(1)
-    position = torch.where(position >= ends[-1], position - ends[-1], position)
-    donors = torch.searchsorted(ends, position.contiguous(), right=True).clamp_max(len(ends) - 1)
+    total = ends[n_able - 1]
+    position = ends[rows] + uniform * (total - weight[rows])
+    position = torch.where(position >= total, position - total, position)
+    donors = torch.searchsorted(ends, position.contiguous(), right=True).clamp_max(n_able - 1)
     # rounding at the end of the way round
-    return torch.where(donors == rows, (rows - 1) % len(ends), donors)
+    return torch.where(donors == rows, (rows - 1) % n_able, donors)
+
+
+def _n_long_enough(x, groups, lengths):
+    """Number of series that reach the last step of each sample's part of each cell's group."""
+    steps = torch.arange(x.shape[1], device=x.device)
+    reach = (lengths.unsqueeze(1) > steps).sum(0).clamp_min(1)
+    steps = steps.repeat_interleave(x[0, 0].numel())
+    if groups is None:
+        return reach[steps].unsqueeze(0)
+    labels = groups.flatten()
+    # of each group, the last step that it has at or before each step
+    last = labels.new_zeros(int(labels.max()) + 1, x.shape[1])
+    last[labels, steps] = steps
+    last = last.cummax(1).values[:, lengths - 1]
+    return reach[last.T[:, labels]]
 
 
 def _first_members(labels):

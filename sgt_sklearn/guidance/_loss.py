@@ -5,161 +5,12 @@ from contextlib import nullcontext
 
 import torch
 
-from sgt_sklearn.attribution import (
-    evaluation_mode,
-    first_output,
-    gradient_with_respect_to,
-    logits_from,
-    output_gradient,
-    parent_modules,
-)
+from sgt_sklearn.attribution import first_output, parent_modules
 from sgt_sklearn.guidance._divergence import make_divergence
-from sgt_sklearn.guidance._fill import fill_values
+from sgt_sklearn.guidance._masked_input import anything, masked_input, output_logits
 from sgt_sklearn.guidance._modes import forked_generators, frozen_running_statistics
-from sgt_sklearn.guidance._ranking import lowest_groups, ranking_scores
+from sgt_sklearn.guidance._padding import valid_cells, without_full
 from sgt_sklearn.guidance._weights import weighted_loss
-
-
-def masked_input(
-    forward, x, y, masking, *, weight=None, generator=None, output=None, modules=None
-):
-    """Hide the least salient groups of features of each sample.
-
-    Parameters
-    ----------
-    forward : callable
-        Maps `x` to the output of the network (or a tuple whose element 0 it is).
-    x : torch.Tensor of shape (n_samples, ...)
-        The batch, floating point.
-    y : torch.Tensor
-        Targets, see :func:`sgt_sklearn.attribution.output_scalar`.
-    masking : Masking
-        What is hidden.
-    weight : torch.Tensor of shape (n_samples,), default=None
-        Sample weights, by which the fill "marginal" draws its donors.
-    generator : torch.Generator, default=None
-        Source of every random draw, on the device of `x`.
-    output : torch.Tensor, default=None
-        ``forward(x)`` with a graph to an `x` that requires gradients, to share that pass; None
-        runs the network in evaluation mode.
-    modules : iterable of torch.nn.Module, default=None
-        Modules behind `forward`, if it is not a module itself.
-
-    Returns
-    -------
-    torch.Tensor of the shape of `x`
-        The masked batch, without a graph.
-
-    Raises
-    ------
-    TypeError
-        If `x` is not floating point, or the output has no gradient path to it.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sgt_sklearn.guidance import Masking, masked_input
-    >>> masking = Masking(fraction=0.5, fill="constant", likelihood="gaussian")
-    >>> weights = torch.tensor([[1.0, 9.0, 2.0, 8.0]])
-    >>> masked_input(lambda x: x * weights, torch.ones(1, 4), None, masking)
-    tensor([[0., 1., 0., 1.]])
-    """
-    check_differentiable(x)
-    clean = x.detach()
-    if masking.groups is not None and masking.groups.shape != x.shape[1:]:
-        raise ValueError(
-            f"groups must have the shape of one sample, {tuple(x.shape[1:])}, got "
-            f"{tuple(masking.groups.shape)}."
-        )
-    k = masking.n_hidden(math.prod(x.shape[1:]))
-    if k == 0:
-        return clean
-    gradient = None
-    if masking.order != "random":
-        gradient = _saliency(forward, x, y, masking, output, modules)
-    scores = ranking_scores(
-        gradient,
-        order=masking.order,
-        scale=masking.scale,
-        groups=masking.groups,
-        n_groups=masking.n_groups,
-        generator=generator,
-        like=clean,
-    )
-    values = fill_values(
-        clean,
-        masking.fill,
-        statistics=masking.statistics,
-        value=masking.fill_value,
-        groups=masking.groups,
-        weight=weight,
-        generator=generator,
-    )
-    hidden = lowest_groups(scores, k, generator=generator)
-    if masking.groups is not None:
-        hidden = hidden[:, masking.groups.flatten()]
-    return _select(hidden.reshape(clean.shape), values, clean)
-
-
-def check_differentiable(x):
-    """Refuse an input that guidance cannot differentiate by.
-
-    Parameters
-    ----------
-    x : torch.Tensor
-        Input of a network.
-
-    Raises
-    ------
-    TypeError
-        If it is not floating point.
-
-    Examples
-    --------
-    >>> import torch
-    >>> check_differentiable(torch.ones(2, 3))
-    """
-    if not x.is_floating_point():
-        raise TypeError(
-            f"Guidance needs a floating-point input to differentiate by, got {x.dtype}. Convert "
-            "it (X.astype('float32')), or set consistency_weight=0 to train without guidance."
-        )
-
-
-def _select(mask, values, others):
-    # torch.where mispredicts a branch for every other cell of such a mask; bits have no branches,
-    # and unlike arithmetic they also replace NaN and infinity
-    bits = _BITS[others.element_size()]
-    others_bits = others.view(bits)
-    chosen = others_bits ^ ((others_bits ^ values.view(bits)) & -mask.to(bits))
-    return chosen.view(others.dtype)
-
-
-_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-
-
-def _logits(output, masking):
-    return logits_from(
-        first_output(output),
-        likelihood=masking.likelihood,
-        probabilities=masking.probabilities,
-    )
-
-
-def _saliency(forward, x, y, masking, output, modules):
-    def gradient(out, data, retain_graph=False):
-        logits = _logits(out, masking)
-        start = output_gradient(logits, y, kind=masking.output, likelihood=masking.likelihood)
-        return gradient_with_respect_to(
-            logits, data, output_gradient=start, retain_graph=retain_graph
-        )
-
-    if output is not None:
-        return gradient(output, x, retain_graph=True)
-    modules = parent_modules(forward) if modules is None else modules
-    with evaluation_mode(modules), torch.enable_grad():
-        leaf = x.detach().requires_grad_(True)
-        return gradient(forward(leaf), leaf)
 
 
 def saliency_guided_loss(
@@ -178,6 +29,7 @@ def saliency_guided_loss(
     saliency_pass="separate",
     reduction="mean",
     fork_generators=False,
+    lengths=None,
 ):
     """Task loss and consistency loss of one batch: saliency guided training as a pure function.
 
@@ -222,6 +74,11 @@ def saliency_guided_loss(
     fork_generators : bool, default=False
         Run the masked pass on torch generators seeded from `generator`, so that its dropout leaves
         the draws of the clean passes as they are without guidance.
+    lengths : torch.Tensor of int64, shape (n_samples,), default=None
+        Number of steps (axis 1 of `x`) of each series, 1 or more; see :func:`masked_input`.
+        `forward` gets `x` alone: a module that needs lengths too is
+        ``lambda x: module(x, lengths)``, with ``modules=[module]``. The consistency of a series
+        too short to have anything hidden is 0.
 
     Returns
     -------
@@ -235,7 +92,8 @@ def saliency_guided_loss(
     TypeError
         If `x` is not floating point, or the output has no gradient path to it.
     ValueError
-        If a name is unknown, or with weights the loss is not one value a sample.
+        If a name is unknown, groups or lengths do not fit `x`, or with weights the loss is not one
+        value a sample.
 
     References
     ----------
@@ -287,20 +145,24 @@ def saliency_guided_loss(
             generator=generator,
             output=output if shared else None,
             modules=modules,
+            lengths=lengths,
         )
-    clean = _logits(output, masking)
-    if masking.n_hidden(math.prod(x.shape[1:])) == 0:
+    clean = output_logits(output, masking)
+    k = masking.n_hidden(math.prod(x.shape[1:]), valid_cells(x, without_full(lengths, x)))
+    if not anything(k):
         values = clean.new_zeros(len(x))
     else:
         fork = forked_generators(x, generator) if fork_generators else nullcontext()
         with frozen_running_statistics(modules), fork:
-            masked = _logits(forward(masked_x), masking)
+            masked = output_logits(forward(masked_x), masking)
         values = divergence(clean, masked)
         if values.shape != (len(x),):
             raise ValueError(
                 f"divergence must return one value a sample, shape ({len(x)},), got "
                 f"{tuple(values.shape)}; estimators take it as the parameter consistency."
             )
+        if isinstance(k, torch.Tensor):
+            values = torch.where(k > 0, values, 0)
     if weight is not None:
         return task, weighted_loss(values, weight, reduction=reduction)
     if reduction == "none":

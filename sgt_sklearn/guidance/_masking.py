@@ -7,6 +7,7 @@ import torch
 
 from sgt_sklearn.attribution import LIKELIHOODS, SALIENCY_OUTPUTS
 from sgt_sklearn.guidance._fill import FILLS
+from sgt_sklearn.guidance._padding import shares, valid_members
 from sgt_sklearn.guidance._ranking import MASK_ORDERS
 
 
@@ -36,11 +37,17 @@ class Masking:
     scale, minimum, maximum, mean : torch.Tensor that broadcasts to one sample, default=None
         Training statistics of the features: `scale` (standard deviation) makes "absolute" and
         "sampled" comparable across units, the others serve the fills that need them.
+    nested : bool, default=False
+        Hide whole groups first and then single cells of the others, together the share `fraction`
+        of the cells: ``floor((1 - sqrt(1 - fraction)) * n_groups + 1e-9)`` groups, the lowest
+        first, and the lowest of the cells that are left. With the steps of a series as groups
+        this is to rank times and then features.
 
     Raises
     ------
     ValueError
-        If a setting is outside its choices, or the labels of `groups` are not 0 .. n_groups - 1.
+        If a setting is outside its choices, the labels of `groups` are not 0 .. n_groups - 1, or
+        there are no groups to nest cells in.
 
     Examples
     --------
@@ -61,6 +68,7 @@ class Masking:
     minimum: torch.Tensor | None = None
     maximum: torch.Tensor | None = None
     mean: torch.Tensor | None = None
+    nested: bool = False
     n_groups: int | None = dataclasses.field(init=False, default=None, repr=False)
 
     def __post_init__(self):
@@ -76,6 +84,11 @@ class Masking:
         if not callable(self.fill) and self.fill not in FILLS:
             raise ValueError(f"fill must be one of {FILLS} or a callable, got {self.fill!r}.")
         if self.groups is None:
+            if self.nested:
+                raise ValueError(
+                    "nested=True hides groups and then cells: groups must be their labels (the "
+                    "steps of a series, for example), got None."
+                )
             return
         labels = self.groups.unique()
         if self.groups.is_floating_point() or labels.tolist() != list(range(len(labels))):
@@ -103,20 +116,32 @@ class Masking:
         object.__setattr__(masking, "fraction", fraction)
         return masking
 
-    def n_hidden(self, n_cells):
-        """Number of groups that are hidden in a sample.
+    @property
+    def ranked_groups(self):
+        """Labels of what is counted and replaced as one: None where that is single cells."""
+        return None if self.nested else self.groups
+
+    def n_hidden(self, n_cells, valid=None):
+        """Number of groups (of cells, where they are nested) that are hidden in a sample.
 
         Parameters
         ----------
         n_cells : int
             Number of cells of one sample.
+        valid : torch.Tensor of bool, shape (n_samples, ...), default=None
+            Cells that are not padding, where some are; a group counts if one of its cells does.
 
         Returns
         -------
-        int
-            ``floor(fraction * n_groups + 1e-9)``.
+        int, or torch.Tensor of int64, shape (n_samples,)
+            ``floor(fraction * n_groups + 1e-9)``; with `valid`, for each sample.
         """
-        return int(self.fraction * (n_cells if self.groups is None else self.n_groups) + 1e-9)
+        if valid is not None:
+            members = valid_members(valid, self.ranked_groups, self.n_groups)
+            return shares(self.fraction, (members > 0).sum(1))
+        return int(
+            self.fraction * (n_cells if self.ranked_groups is None else self.n_groups) + 1e-9
+        )
 
     @property
     def statistics(self):
