@@ -21,8 +21,13 @@ class FeatureStatistics:
     scale: np.ndarray
 
     @classmethod
-    def from_array(cls, X, weight=None):
-        """Statistics of an array of shape (n_samples, ...), accumulated in float64."""
+    def from_array(cls, X, weight=None, lengths=None):
+        """Statistics of an array of shape (n_samples, ...), accumulated in float64.
+
+        `lengths` tells the steps of each series, shape (n_samples,), where later ones are padding.
+        """
+        if lengths is not None:
+            X, weight = steps_of(X, lengths, weight)
         parts = [slice(start, start + _CHUNK) for start in range(0, len(X), _CHUNK)]
         return cls.from_batches((X[p], None if weight is None else weight[p]) for p in parts)
 
@@ -59,6 +64,12 @@ def _moments(batch, weight, axes):
     size = weight.sum() * (batch.size // mean.size // len(batch))
     mean = mean / size
     return size, mean.squeeze(axes), (weight * (batch - mean) ** 2).sum(axes)
+
+
+def steps_of(X, lengths, weight=None):
+    """Steps of all series as rows, shape (n_steps, n_features), and the weights of their series."""
+    steps = X[np.arange(X.shape[1]) < np.asarray(lengths)[:, None]]
+    return steps, None if weight is None else np.repeat(weight, lengths)
 
 
 def feature_axes(ndim):

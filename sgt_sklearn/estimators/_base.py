@@ -2,43 +2,31 @@
 
 from contextlib import contextmanager
 
-import numpy as np
 import torch
-from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 from skorch.dataset import Dataset
-from skorch.utils import is_dataset, to_numpy
 from torch.utils.data import DataLoader
 
-from sgt_sklearn._statistics import FeatureStatistics
 from sgt_sklearn.estimators._checks import (
     check_output_fits,
     check_training_parameters,
     named_parameters,
-    naming,
 )
 from sgt_sklearn.estimators._importances import ImportancesMixin
-from sgt_sklearn.estimators._inputs import as_columns, writable
 from sgt_sklearn.estimators._mixin import SaliencyGuidedMixin
-from sgt_sklearn.estimators._named import (
-    accepted_sizes,
-    check_axes,
-    check_module,
-    named_module,
-    sizes_of,
-)
-from sgt_sklearn.estimators._parameters import group_labels, is_auto, resolve_auto
+from sgt_sklearn.estimators._named import accepted_sizes, check_module, named_module
+from sgt_sklearn.estimators._optimizer import OptimizerMixin
+from sgt_sklearn.estimators._parameters import is_auto
 from sgt_sklearn.estimators._persistence import PersistenceMixin
 from sgt_sklearn.estimators._session import fit_session
+from sgt_sklearn.estimators._validation import ValidationMixin
 from sgt_sklearn.modules import StandardizedInput
-
-_INPUTS_ARE = (
-    "finite and real, of shape (n_samples, n_features) or (n_samples, n_channels, height, width)"
-)
 
 _SKORCH_STATE = ("history_", "initialized_", "virtual_params_")
 
 
-class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, PersistenceMixin):
+class SaliencyGuidedEstimator(
+    ValidationMixin, OptimizerMixin, SaliencyGuidedMixin, ImportancesMixin, PersistenceMixin
+):
     """Base of the classifier and the regressor; put before a skorch net class."""
 
     # class attributes and not instance attributes, so that a new estimator holds its parameters
@@ -49,16 +37,14 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
     _encoded_ = False
     _output_checked_ = False
     _data_seen_ = False
-    _input_shape_ = None
-    _sizes_ = None
 
     def __init__(
         self,
         module="auto",
         *,
         criterion="auto",
-        optimizer=torch.optim.Adam,
-        lr=3e-3,
+        optimizer="auto",
+        lr="auto",
         max_epochs=50,
         batch_size=32,
         iterator_train=DataLoader,
@@ -83,6 +69,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
         mask_value=0.0,
         feature_groups="auto",
         guided_input="auto",
+        embedding="auto",
         consistency="auto",
         saliency_pass="auto",
         random_state=None,
@@ -117,6 +104,7 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
             mask_value=mask_value,
             feature_groups=feature_groups,
             guided_input=guided_input,
+            embedding=embedding,
             consistency=consistency,
             saliency_pass=saliency_pass,
             random_state=random_state,
@@ -171,8 +159,11 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, height, width)
-            Training data; a module of your own takes whatever skorch takes.
+        X : array-like of shape (n_samples, n_features), (n_samples, n_timesteps, n_features) or \
+(n_samples, n_channels, height, width), or list of arrays of shape (n_timesteps_i, n_features)
+            Training data: tables, series (padded at the end with steps of NaN, or a list, where
+            lengths differ), images, or for text networks integer token ids of shape (n_samples,
+            n_tokens). A module of your own takes whatever skorch takes.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Labels or targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -204,8 +195,8 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, height, width)
-            Training data.
+        X : array-like
+            Training data, as for `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Labels or targets.
         classes : array-like, default=None
@@ -252,80 +243,16 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
         self._data_seen_ = True
         if fresh:
             self._statistics_ = self._importances_ = self._sizes_ = None
-        check_module(self.module)
-        if self._has_named_module():
-            if is_dataset(X):
-                raise TypeError(
-                    f"X must be an array when module={self.module!r} (the network is sized and "
-                    f"scaled from it), got {type(X).__name__}: pass a module of your own."
-                )
-            X, y = self._validate_arrays(X, y, fresh)
-        elif not is_dataset(X):
-            if hasattr(X, "shape") and 0 in X.shape:
-                raise ValueError(f"X must have rows and features, got shape {tuple(X.shape)}.")
-            self._record_features(X, fresh)
-            X, y = writable(self._columns(X)), writable(y)
+        X, y = self._prepare_data(X, y, fresh)
         X, y = self._take_weights(X, y, sample_weight)
         labels, y = y, self._encode_targets(X, y, fresh, classes)
         X, y = self._weigh_classes(X, y, labels, partial)
-        if isinstance(X, (np.ndarray, torch.Tensor)) and X.ndim > 1:
+        if self._has_arrays(X):
             self._describe_inputs(X, y, fresh)
         return X, y
 
     def _weigh_classes(self, X, y, labels, partial):
         return X, y
-
-    def _has_named_module(self):
-        return isinstance(self.module, str)
-
-    def _validate_arrays(self, X, y, fresh):
-        X = self._validate_array(X, reset=fresh)
-        if y is not None:
-            with naming("y", self._targets_are):
-                kind = np.float64 if self._numeric_targets else None
-                y = check_array(y, ensure_2d=False, dtype=kind, input_name="y", estimator=self)
-                check_consistent_length(X, y)
-        check_axes(self.module, X.shape)
-        if not fresh:
-            self._check_shape(X)
-        return X, y
-
-    def _validate_array(self, X, reset):
-        with naming("X", _INPUTS_ARE):
-            X = validate_data(self, X, reset=reset, dtype=np.float32, allow_nd=True)
-        return writable(X)
-
-    def _record_features(self, X, fresh):
-        if not hasattr(X, "shape") or len(X.shape) < 2:
-            return
-        if len(X.shape) != 3:
-            validate_data(self, X, reset=fresh, skip_check_array=True)
-        elif fresh:
-            self.n_features_in_ = X.shape[-1]
-        elif X.shape[-1] != self.n_features_in_:
-            raise ValueError(
-                f"X has {X.shape[-1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input: the last axis of X must be that of the "
-                "first fit."
-            )
-
-    def _describe_inputs(self, X, y, fresh):
-        """Settle everything that the shape and spread of the training data decide."""
-        shape = tuple(X.shape[1:])
-        settings = {"feature_groups": "cell"}
-        if X.ndim in (2, 3, 4) or not is_auto(self.feature_groups):
-            settings = resolve_auto(self.get_guidance_params(), X.ndim)
-        labels = group_labels(settings["feature_groups"], shape)
-        if labels is None:
-            labels = np.arange(int(np.prod(shape))).reshape(shape)
-        self.feature_groups_ = labels
-        self._input_shape_ = shape
-        if not fresh:
-            return
-        array = to_numpy(X)
-        if array.dtype.kind == "f":
-            self._statistics_ = FeatureStatistics.from_array(array, self._weights_)
-        self._sizes_ = sizes_of(X.shape, self._n_outputs(y))
 
     # module and criterion
 
@@ -362,9 +289,9 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
                     f"module={module!r} is sized from the training data: call fit(X, y), or pass "
                     "a module class with all its sizes to initialize() before."
                 )
-            module = named_module(module, len(self._input_shape_) + 1)
+            module = named_module(module, self._input_kind_)
         built = self.initialized_instance(module, accepted_sizes(module, self._sizes_) | kwargs)
-        if named:
+        if named and self._statistics_ is not None:
             built = StandardizedInput(built, self._statistics_.mean, self._statistics_.scale)
         self.module_ = built
         self._note_dtype()
@@ -442,30 +369,6 @@ class SaliencyGuidedEstimator(SaliencyGuidedMixin, ImportancesMixin, Persistence
         if not self._encoded_:
             X = self._validate_inputs(X)
         return super().forward_iter(X, training=training, device=device)
-
-    def _validate_inputs(self, X):
-        if self._has_named_module():
-            if len(self._input_shape_) > 1 and np.ndim(X) != 1 + len(self._input_shape_):
-                raise ValueError(
-                    f"X must hold samples of shape {self._input_shape_}, got shape {np.shape(X)}: "
-                    "one image alone needs X[None], grey images X[:, None]."
-                )
-            X = self._validate_array(X, reset=False)
-            self._check_shape(X)
-        elif hasattr(self, "n_features_in_"):
-            self._record_features(X, fresh=False)
-        return writable(self._columns(X))
-
-    def _columns(self, X):
-        # what skorch's data set does with a DataFrame row by row
-        return as_columns(X) if self.dataset is Dataset else X
-
-    def _check_shape(self, X):
-        if X.shape[1:] != self._input_shape_:
-            raise ValueError(
-                f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted on "
-                f"samples of shape {self._input_shape_}."
-            )
 
     def _attribution_input(self, X):
         return super()._attribution_input(X if self._session_ else self._validate_inputs(X))

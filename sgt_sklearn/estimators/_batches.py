@@ -5,7 +5,7 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import DataLoader, Subset, default_collate
 
-from sgt_sklearn.estimators._inputs import writable
+from sgt_sklearn.estimators._inputs import map_arrays, writable
 from sgt_sklearn.estimators._weights import WeightedDataset, with_weight
 
 _HONOURED = {"batch_size", "shuffle", "drop_last"}
@@ -21,7 +21,7 @@ class MemoryBatches:
     Parameters
     ----------
     tensors : tuple of torch.Tensor
-        Data with equal first axes.
+        Data with equal first axes: inputs, targets.
     batch_size : int
         Rows a batch.
     shuffle, drop_last : bool
@@ -30,6 +30,8 @@ class MemoryBatches:
         Whether to make the draw that starting a ``DataLoader`` makes.
     weight : torch.Tensor or None
         Weights of the samples, which go with the inputs.
+    keys : tuple of str or None
+        Names of the inputs, of which there is one tensor each, where they are a dict.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class MemoryBatches:
         drop_last=False,
         draw_base_seed=True,
         weight=None,
+        keys=None,
     ):
+        self.keys = keys
         self.tensors = tensors if weight is None else (*tensors, weight)
         self.weighted = weight is not None
         self.batch_size = batch_size
@@ -53,11 +57,15 @@ class MemoryBatches:
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self):
-        if not self.weighted:
-            yield from self._slices()
-            return
-        for inputs, targets, weight in self._slices():
-            yield [with_weight(inputs, weight), targets]
+        for batch in self._slices():
+            if self.weighted:
+                *batch, weight = batch
+            if self.keys is not None:
+                *inputs, targets = batch
+                batch = [dict(zip(self.keys, inputs, strict=True)), targets]
+            if self.weighted:
+                batch[0] = with_weight(batch[0], weight)
+            yield batch
 
     def _slices(self):
         n = len(self.tensors[0])
@@ -113,12 +121,18 @@ def memory_batches(dataset, iterator, kwargs, *, draw_base_seed):
         weight, source = torch.from_numpy(source.weight), source.dataset
     if type(source) is not Dataset or len(dataset) == 0:
         return None
-    tensors = [_as_tensor(source.X), _targets(source)]
+    keys, inputs = None, (source.X,)
+    if type(source.X) is dict:
+        keys, inputs = tuple(source.X), tuple(source.X.values())
+    tensors = [*map(_as_tensor, inputs), _targets(source)]
     if any(t is None or len(t) != len(source) for t in tensors):
         return None
     # one row through the real thing tells whether shapes and types are those of the DataLoader
-    row = Dataset(writable(source.X[:1]), None if source.y is None else writable(source.y[:1]))
-    for tensor, sample in zip(tensors, default_collate([row[0]]), strict=True):
+    first = map_arrays(lambda data: writable(data[:1]), source.X)
+    row = Dataset(first, None if source.y is None else writable(source.y[:1]))
+    batch_inputs, batch_targets = default_collate([row[0]])
+    samples = [batch_inputs] if keys is None else [batch_inputs[key] for key in keys]
+    for tensor, sample in zip(tensors, [*samples, batch_targets], strict=True):
         if not isinstance(sample, torch.Tensor):
             return None
         if sample.dtype != tensor.dtype or sample.shape != tensor[:1].shape:
@@ -127,7 +141,9 @@ def memory_batches(dataset, iterator, kwargs, *, draw_base_seed):
         rows = torch.from_numpy(rows)
         tensors = [t[rows] for t in tensors]
         weight = None if weight is None else weight[rows]
-    return MemoryBatches(tuple(tensors), draw_base_seed=draw_base_seed, weight=weight, **kwargs)
+    return MemoryBatches(
+        tuple(tensors), draw_base_seed=draw_base_seed, weight=weight, keys=keys, **kwargs
+    )
 
 
 class BatchesMixin:

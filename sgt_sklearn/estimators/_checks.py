@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sgt_sklearn.attribution import first_output
-from sgt_sklearn.estimators._parameters import unwrap
+from sgt_sklearn.estimators._parameters import is_auto, unwrap
 
 _ELEMENTWISE = (
     nn.MSELoss,
@@ -33,8 +33,10 @@ def check_training_parameters(net):
     TypeError, ValueError
         Naming the parameter, what it must be, and what it got.
     """
-    for name in ("optimizer", "iterator_train", "iterator_valid"):
+    for name in ("iterator_train", "iterator_valid"):
         _require(callable(getattr(net, name)), net, name, "a class", TypeError)
+    fits = callable(net.optimizer) or is_auto(net.optimizer)
+    _require(fits, net, "optimizer", "'auto' or a class", TypeError)
     _require(
         net.train_split is None or callable(net.train_split),
         net,
@@ -52,9 +54,10 @@ def check_training_parameters(net):
     pairs = [c for c in net.callbacks or () if isinstance(c, (list, tuple))]
     must_be = "a list of callbacks, or of pairs (name, callback)"
     _require(all(len(pair) == 2 for pair in pairs), net, "callbacks", must_be, ValueError)
-    must_be = "a finite number >= 0"
-    _require(isinstance(net.lr, (Real, torch.Tensor)), net, "lr", must_be, TypeError)
-    _require(0 <= net.lr < float("inf"), net, "lr", must_be, ValueError)
+    if not is_auto(net.lr):
+        must_be = "'auto' or a finite number >= 0"
+        _require(isinstance(net.lr, (Real, torch.Tensor)), net, "lr", must_be, TypeError)
+        _require(0 <= net.lr < float("inf"), net, "lr", must_be, ValueError)
     for name, must_be in (
         ("max_epochs", "an int of at least 1"),
         ("batch_size", "an int of at least 1, or -1 for all rows"),

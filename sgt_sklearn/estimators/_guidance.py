@@ -10,18 +10,21 @@ from skorch.dataset import unpack_data
 from skorch.utils import is_dataset, to_numpy
 
 from sgt_sklearn._random import isolated_generators
-from sgt_sklearn._statistics import FeatureStatistics
-from sgt_sklearn.attribution import first_output, parent_modules
-from sgt_sklearn.estimators._inputs import split_input
+from sgt_sklearn._statistics import FeatureStatistics, steps_of
+from sgt_sklearn.attribution import captured_embedding, first_output, parent_modules
+from sgt_sklearn.estimators._inputs import lengths_of, split_input
 from sgt_sklearn.estimators._parameters import (
     DIVERGENCE_OF,
     group_labels,
     infer_likelihood,
     is_auto,
+    is_nested,
+    kind_of_tensor,
     resolve_auto,
     scheduled_fraction,
     unwrap,
 )
+from sgt_sklearn.estimators._tokens import embedding_of, token_counts
 from sgt_sklearn.estimators._weights import WeightedDataset, split_weight
 from sgt_sklearn.guidance import (
     Masking,
@@ -133,19 +136,29 @@ class Guidance:
             Output of the module.
         """
         x, rebuild = split_input(inputs, self._net.guided_input)
-        check_differentiable(x)
-        x = self._prepare(x, lambda data: beside(rebuild(data)))
-        output = forward(rebuild(x))
+        embedding = embedding_of(self._net, x)
+        if embedding is None:
+            check_differentiable(x)
+        x = self._prepare(x, embedding, lambda data: beside(rebuild(data)))
+        with captured_embedding(embedding) if self._captures else nullcontext() as embedded:
+            output = forward(rebuild(x))
         if self._compared:
             # of an earlier evaluation of the step, whose graph is not needed any more
             self.passes, self._compared = [], False
-        self.passes.append(_Pass(x, lambda data: beside(rebuild(data)), output))
+        kept = {
+            "lengths": lengths_of(inputs, x) if embedding is None else token_counts(x, embedding),
+            "embedding": embedding,
+            "embedded": embedded.output if self._captures else None,
+        }
+        kept = {name: value for name, value in kept.items() if value is not None}
+        self.passes.append(_Pass(x, lambda data: beside(rebuild(data)), output, kept))
         return output
 
-    def _prepare(self, x, forward):
+    def _prepare(self, x, embedding, forward):
         if self._shape != x.shape[1:]:
-            self._settle(x, forward)
-        return x.detach().requires_grad_(True) if self.shared else x
+            self._settle(x, embedding, forward)
+        self._captures = self.shared and embedding is not None
+        return x.detach().requires_grad_(True) if self.shared and embedding is None else x
 
     def loss(self, output, y, task, weight=None):
         """Task and consistency loss of a batch.
@@ -182,6 +195,7 @@ class Guidance:
             weight=weight,
             reduction=self._reduction,
             fork_generators=self._stochastic,
+            **clean.structure,
         )
         if self.losses is None:
             self.losses = (task.detach(), consistency.detach())
@@ -218,6 +232,7 @@ class Guidance:
             generator=self.generator,
             output=clean.output if self.shared else None,
             modules=self._moded,
+            **clean.structure,
         )
         self.masked.append((clean.x.detach(), masked_x))
         return masked_x
@@ -235,7 +250,7 @@ class Guidance:
 
     # settled on the first batch
 
-    def _settle(self, x, forward):
+    def _settle(self, x, embedding, forward):
         net = self._net
         if self.generator is None:
             self.generator = torch.Generator(device=x.device)
@@ -249,7 +264,8 @@ class Guidance:
                 self.generator.manual_seed(int(torch.randint(2**62, ()).item()))
             net._separate_noise(self.generator)
         self._shape = x.shape[1:]
-        self._settings = resolve_auto(net.get_guidance_params(), x.ndim)
+        self._kind = kind_of_tensor(x.ndim, tokens=embedding is not None)
+        self._settings = resolve_auto(net.get_guidance_params(), self._kind)
         self._criterion = unwrap(net.criterion_)
         self._modules = [
             m for name in net._modules for m in parent_modules(getattr(net, name + "_", None))
@@ -289,6 +305,7 @@ class Guidance:
             fill=settings["mask_fill"],
             fill_value=self._net.mask_value,
             groups=None if labels is None else torch.from_numpy(labels),
+            nested=labels is not None and is_nested(settings["feature_groups"]),
             likelihood=likelihood,
             probabilities=probabilities,
             **self._statistics_tensors(),
@@ -296,6 +313,8 @@ class Guidance:
         return masking.to(x.device, x.dtype)
 
     def _statistics_tensors(self):
+        if self._kind == "tokens":
+            return {}
         needed = self._settings["mask_order"] in ("absolute", "sampled")
         needed |= self._settings["mask_fill"] in ("feature_uniform", "mean")
         statistics = self._statistics() if needed else None
@@ -308,7 +327,7 @@ class Guidance:
         if self._settings is None or self._epoch is None:
             return
         # read anew in each epoch: a callback may set it
-        settings = resolve_auto(self._net.get_guidance_params(), len(self._shape) + 1)
+        settings = resolve_auto(self._net.get_guidance_params(), self._kind)
         fraction = scheduled_fraction(
             settings["mask_fraction"],
             settings["mask_schedule"],
@@ -316,6 +335,7 @@ class Guidance:
             self._net.max_epochs,
         )
         self._masking = self._base_masking.with_fraction(fraction)
+        self._net.history.record("mask_fraction", fraction)
 
     def _choose_pass(self, x, forward):
         requested = self._net.saliency_pass
@@ -346,6 +366,7 @@ class _Pass:
     x: torch.Tensor
     forward: object
     output: object
+    structure: dict  # padding and embedding, as guidance.masked_input takes them
 
 
 _LIKELIHOOD_OF = {name: likelihood for likelihood, name in DIVERGENCE_OF.items()}
@@ -406,4 +427,6 @@ def training_statistics(net, X, weight=None):
 def _part_and_weight(inputs, guided_input):
     inputs, weight = split_weight(inputs)
     part, _ = split_input(inputs, guided_input)
-    return to_numpy(part), None if weight is None else to_numpy(weight)
+    lengths = lengths_of(inputs, part)
+    part, weight = to_numpy(part), None if weight is None else to_numpy(weight)
+    return (part, weight) if lengths is None else steps_of(part, to_numpy(lengths), weight)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from skorch.utils import is_pandas_ndframe
 
+from sgt_sklearn._series import is_ragged
 from sgt_sklearn.estimators._parameters import is_auto
 
 
@@ -72,6 +73,52 @@ def split_input(inputs, guided_input):
         return _replaced(inputs, keys, shaped)
 
     return join(flat, 1), rebuild
+
+
+def array_and_lengths(inputs):
+    """Split series into the array and its lengths, which are None where nothing is padded.
+
+    Parameters
+    ----------
+    inputs : array, tensor or dict
+        Series, or any other input, which is returned as it is.
+
+    Returns
+    -------
+    array, lengths
+        Of a dict of exactly "X" and "lengths" its entries; else the input and None.
+    """
+    if isinstance(inputs, Mapping) and set(inputs) == {"X", "lengths"}:
+        return inputs["X"], inputs["lengths"]
+    return inputs, None
+
+
+def lengths_of(inputs, part):
+    """Lengths of padded series, where an input tells them.
+
+    Parameters
+    ----------
+    inputs : tensor, dict or tuple
+        What a module gets.
+    part : tensor of shape (n_samples, ...)
+        The guided part of it.
+
+    Returns
+    -------
+    tensor of int, shape (n_samples,), or None
+        The entry "lengths" of a dict, if there is one and the part has an axis of time.
+    """
+    if not isinstance(inputs, Mapping) or part.ndim not in (2, 3):
+        return None
+    lengths = inputs.get("lengths")
+    if lengths is None or lengths.shape != part.shape[:1] or lengths.is_floating_point():
+        return None
+    return lengths
+
+
+def is_list_of_series(inputs):
+    """Whether an input is a list, or array of objects, of single series."""
+    return is_ragged(inputs) and not isinstance(inputs, (Mapping, tuple))
 
 
 def as_columns(inputs):

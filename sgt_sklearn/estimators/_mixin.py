@@ -36,6 +36,7 @@ GUIDANCE_PARAMETERS = (
     "mask_value",
     "feature_groups",
     "guided_input",
+    "embedding",
     "consistency",
     "saliency_pass",
     "random_state",
@@ -92,6 +93,10 @@ class SaliencyGuidedMixin(
         What is masked and explained where X is a dict or tuple of arrays, or a DataFrame, for a
         module of your own: a key, a position, or a list of them. "auto": "X" of a dict, the first
         of a tuple.
+    embedding : str, default="auto"
+        Of a module of your own that gets integer token ids: the submodule that turns them into
+        vectors, by its name in ``named_modules()``. Tokens are ranked and explained by the
+        gradient at its output. "auto" knows the text networks that are given by name.
     consistency : {"auto", "categorical_kl", "bernoulli_kl", "squared_difference"} or callable, \
 default="auto"
         Divergence, or ``(output, masked_output) -> (n_samples,)``. "auto": the one that belongs to
@@ -149,6 +154,7 @@ default="auto"
         mask_value=0.0,
         feature_groups="auto",
         guided_input="auto",
+        embedding="auto",
         consistency="auto",
         saliency_pass="auto",
         random_state=None,
@@ -164,6 +170,7 @@ default="auto"
         self.mask_value = mask_value
         self.feature_groups = feature_groups
         self.guided_input = guided_input
+        self.embedding = embedding
         self.consistency = consistency
         self.saliency_pass = saliency_pass
         self.random_state = random_state

@@ -1,14 +1,43 @@
-"""Modules given by name, and sizes told from the data."""
+"""Modules given by name, the kinds of input they take, and sizes told from the data."""
 
 import inspect
 
+import numpy as np
 import torch
 
-from sgt_sklearn.modules import CNN, MLP
+from sgt_sklearn import modules
+from sgt_sklearn._series import is_ragged
 
-# name: (axes of X, module class)
-NAMED_MODULES = {"mlp": (2, MLP), "cnn": (4, CNN)}
-_OF_AXES = {axes: name for name, (axes, _) in NAMED_MODULES.items()}
+# name: (kind of input, module class)
+NAMED_MODULES = {
+    "mlp": ("tabular", modules.MLP),
+    "cnn": ("image", modules.CNN),
+    "tcn": ("series", modules.TCN),
+    "gru": ("series", modules.GRU),
+    "lstm": ("series", modules.LSTM),
+    "input_cell_attention": ("series", modules.InputCellAttentionLSTM),
+    "transformer": ("series", modules.TransformerEncoder),
+    "text_bag": ("tokens", modules.TextBag),
+    "text_cnn": ("tokens", modules.TextCNN),
+    "text_lstm": ("tokens", modules.TextLSTM),
+    "text_transformer": ("tokens", modules.TextTransformer),
+}
+_DEFAULT = {"tabular": "mlp", "series": "tcn", "image": "cnn"}
+_OF_AXES = {2: "tabular", 3: "series", 4: "image"}
+_SHAPES = {
+    "tabular": "2 axes (tables of shape (n_samples, n_features))",
+    "series": "3 axes (series of shape (n_samples, n_timesteps, n_features), or a list of arrays "
+    "of shape (n_timesteps_i, n_features))",
+    "image": "4 axes (images of shape (n_samples, n_channels, height, width))",
+    "tokens": "2 axes of integer token ids (texts through sgt_sklearn.preprocessing.TokenEncoder)",
+}
+
+# learning rate and optimizer arguments of "auto", where a module learns better with its own
+_OPTIMIZERS = {
+    "gru": (torch.optim.AdamW, 5e-3, {"weight_decay": 1.0}),
+    "transformer": (torch.optim.AdamW, 2e-3, {"weight_decay": 2.0}),
+}
+_DEFAULT_OPTIMIZER = (torch.optim.Adam, 3e-3, {})
 
 
 def check_module(module):
@@ -32,43 +61,81 @@ def check_module(module):
         raise TypeError(f"module must be {must_be}, got {module!r} of {type(module).__name__}.")
 
 
-def check_axes(module, shape):
-    """Refuse an input whose number of axes a module given by name does not take.
+def kind_of_data(module, X):
+    """Kind of input that X is to be read as for a module given by name.
 
     Parameters
     ----------
     module : str
         A valid name.
+    X : object
+        Input, as passed by the user.
+
+    Returns
+    -------
+    {"tabular", "series", "image", "tokens"} or None
+        None where "auto" has no network for it, as it has another number of axes or is no array.
+    """
+    takes = _takes(module)
+    if takes in (["series"], ["tokens"]) or is_ragged(X):
+        return takes[0] if len(takes) == 1 else "series"
+    try:
+        return _OF_AXES.get(len(np.shape(X)))
+    except ValueError:  # nested lists of unequal length
+        return None
+
+
+def check_kind(module, kind, shape):
+    """Refuse an input of a kind that a module given by name does not take.
+
+    Parameters
+    ----------
+    module : str
+        A valid name.
+    kind : str or None
+        As of :func:`kind_of_data`.
     shape : tuple of int
-        Shape of X.
+        Shape of X, for the message.
 
     Raises
     ------
     ValueError
         Naming the shape and what to do.
     """
-    takes = set(_OF_AXES) if module == "auto" else {NAMED_MODULES[module][0]}
-    if len(shape) not in takes:
-        kinds = {2: "2 axes (tables)", 4: "4 axes (images)"}
+    takes = _takes(module)
+    if kind not in takes:
         raise ValueError(
-            f"module={module!r} takes X of {' or '.join(kinds[axes] for axes in sorted(takes))}, "
-            f"got shape {shape}. Reshape X to (n_samples, n_features) or (n_samples, n_channels, "
-            "height, width) (grey images: X[:, None]), or pass a module of your own."
+            f"module={module!r} takes X of {', or '.join(_SHAPES[k] for k in takes)}, got shape "
+            f"{shape}. Reshape X (grey images: X[:, None]; series of one feature: X[:, :, None]), "
+            "name another module, or pass a module of your own."
         )
 
 
-def named_module(module, n_axes):
-    """Class of a module given by name, for input of a number of axes."""
-    return NAMED_MODULES[_OF_AXES[n_axes] if module == "auto" else module][1]
+def _takes(module):
+    return list(_DEFAULT) if module == "auto" else [NAMED_MODULES[module][0]]
 
 
-def sizes_of(shape, n_outputs):
+def named_module(module, kind):
+    """Class of a module given by name, for a kind of input."""
+    return NAMED_MODULES[_DEFAULT[kind] if module == "auto" else module][1]
+
+
+def default_optimizer(module):
+    """Optimizer, learning rate and further arguments that belong to a `module` parameter."""
+    if isinstance(module, str):
+        return _OPTIMIZERS.get(module, _DEFAULT_OPTIMIZER)
+    return _DEFAULT_OPTIMIZER
+
+
+def sizes_of(kind, X, n_outputs):
     """Sizes of the data, by the names under which a module's constructor may ask for them.
 
     Parameters
     ----------
-    shape : tuple of int
-        Shape of X.
+    kind : {"tabular", "series", "image", "tokens"} or None
+        Kind of the input; None is any other.
+    X : array or tensor of shape (n_samples, ...)
+        The input.
     n_outputs : int or None
         Number of classes or targets, where it is known.
 
@@ -76,13 +143,18 @@ def sizes_of(shape, n_outputs):
     -------
     dict of str to int
         `n_features`, `n_outputs`; of series `n_timesteps`; of images `n_channels`, `height` and
-        `width`.
+        `width`; of tokens `vocabulary_size`, one more than the largest id.
     """
-    sizes = {"n_features": shape[-1] if len(shape) < 4 else shape[1]}
-    if len(shape) == 3:
-        sizes["n_timesteps"] = shape[1]
-    if len(shape) == 4:
+    shape = X.shape
+    if kind == "tokens":
+        sizes = {"vocabulary_size": int(X.max()) + 1}
+    elif kind == "image":
+        sizes = {"n_features": shape[1]}
         sizes |= dict(zip(("n_channels", "height", "width"), shape[1:], strict=True))
+    else:
+        sizes = {"n_features": shape[-1] if len(shape) < 4 else shape[1]}
+        if kind == "series":
+            sizes["n_timesteps"] = shape[1]
     return sizes if n_outputs is None else sizes | {"n_outputs": n_outputs}
 
 

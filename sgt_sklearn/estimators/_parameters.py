@@ -10,7 +10,7 @@ from sgt_sklearn.guidance import DIVERGENCES, FILLS, MASK_ORDERS
 
 SCHEDULES = ("constant", "ramp")
 SALIENCY_PASSES = ("shared", "separate")
-GROUPS = ("cell", "feature", "pixel")
+GROUPS = ("cell", "feature", "pixel", "time", "time_then_feature", "token")
 
 _TABULAR = {
     "mask_fraction": 0.5,
@@ -21,16 +21,18 @@ _TABULAR = {
     "feature_groups": "cell",
 }
 AUTO = {
-    2: _TABULAR,
-    3: _TABULAR
+    "tabular": _TABULAR,
+    "series": _TABULAR
     | {
         "mask_fraction": 0.9,
         "mask_schedule": "ramp",
         "mask_order": "sampled",
         "mask_fill": "marginal",
     },
-    4: _TABULAR | {"mask_fill": "sample_uniform", "feature_groups": "pixel"},
+    "image": _TABULAR | {"mask_fill": "sample_uniform", "feature_groups": "pixel"},
+    "tokens": _TABULAR | {"mask_fill": "unknown", "feature_groups": "token"},
 }
+_KIND_OF_AXES = {2: "tabular", 3: "series", 4: "image"}
 
 _PAPER = {
     "mask_fraction": 0.5,
@@ -124,6 +126,11 @@ def check_guidance_parameters(params):
             f"{groups!r}."
         )
     _check_guided_input(params["guided_input"])
+    if not isinstance(params["embedding"], str):
+        raise TypeError(
+            "embedding must be 'auto' or the name of a submodule (see module.named_modules()), "
+            f"got {params['embedding']!r}."
+        )
     seed = params["random_state"]
     if not (seed is None or isinstance(seed, (Integral, np.random.RandomState))):
         raise TypeError(f"random_state must be None, an int or a numpy RandomState, got {seed!r}.")
@@ -163,15 +170,25 @@ def _check_name(params, name, choices, other=None):
         raise ValueError(f"{name} must be {must_be}, got {value!r}.")
 
 
-def resolve_auto(params, ndim):
-    """Replace "auto" by the choice for the kind of input, told by its number of axes.
+def is_nested(feature_groups):
+    """Whether whole groups are hidden first, and then cells of the rest."""
+    return isinstance(feature_groups, str) and feature_groups == "time_then_feature"
+
+
+def kind_of_tensor(ndim, *, tokens):
+    """Kind of input by the axes of the tensor that is masked; None for a number without a name."""
+    return "tokens" if tokens else _KIND_OF_AXES.get(ndim)
+
+
+def resolve_auto(params, kind):
+    """Replace "auto" by the choice for the kind of input.
 
     Parameters
     ----------
     params : mapping
         Guidance parameters, by name.
-    ndim : int
-        Axes of the tensor that the module gets.
+    kind : {"tabular", "series", "image", "tokens"} or None
+        Kind of the input; None is any other.
 
     Returns
     -------
@@ -181,18 +198,18 @@ def resolve_auto(params, ndim):
     Raises
     ------
     ValueError
-        If a parameter is "auto" and there is no table for `ndim`.
+        If a parameter is "auto" and there is no table for the kind.
     """
     resolved = {}
     for name in _TABULAR:
         value = params[name]
         if is_auto(value):
-            if ndim not in AUTO:
+            if kind is None:
                 raise ValueError(
-                    f"{name}='auto' knows inputs of 2 (tabular), 3 (series) or 4 (images) axes, "
-                    f"got {ndim}: set {name} explicitly."
+                    f"{name}='auto' knows inputs of 2 (tabular), 3 (series) or 4 (images) axes: "
+                    f"set {name} explicitly."
                 )
-            value = AUTO[ndim][name]
+            value = AUTO[kind][name]
         resolved[name] = value
     return resolved
 
@@ -203,8 +220,9 @@ def group_labels(feature_groups, sample_shape):
     Parameters
     ----------
     feature_groups : str or array-like of shape `sample_shape`
-        "cell" (every value), "feature" (a column; one feature of a series at all times), "pixel"
-        (all channels of a pixel), or labels of any type: equal labels are one group.
+        "cell" (every value), "feature" (a column; one feature of a series at all times), "time"
+        and "time_then_feature" (all features of a time step), "pixel" (all channels of a pixel),
+        "token", or labels of any type: equal labels are one group.
     sample_shape : tuple of int
         ``X.shape[1:]``.
 
@@ -227,8 +245,12 @@ def group_labels(feature_groups, sample_shape):
                 f"{sample_shape}, got shape {labels.shape}."
             )
         labels = np.unique(labels, return_inverse=True)[1].reshape(sample_shape)
-    elif feature_groups == "cell" or (feature_groups == "feature" and len(sample_shape) == 1):
+    elif feature_groups == "cell" or (
+        feature_groups in ("feature", "token") and len(sample_shape) == 1
+    ):
         return None
+    elif feature_groups in ("time", "time_then_feature") and len(sample_shape) == 2:
+        labels = np.broadcast_to(np.arange(sample_shape[0])[:, None], sample_shape)
     elif feature_groups == "feature" and len(sample_shape) == 2:
         labels = np.broadcast_to(np.arange(sample_shape[1]), sample_shape)
     elif feature_groups == "pixel" and len(sample_shape) == 3:
@@ -237,8 +259,9 @@ def group_labels(feature_groups, sample_shape):
     else:
         raise ValueError(
             f"feature_groups={feature_groups!r} does not fit samples of shape {sample_shape}: use "
-            "'pixel' for images (n_samples, n_channels, height, width), 'feature' for tables and "
-            "series, 'cell' or labels for any input."
+            "'pixel' for images (n_samples, n_channels, height, width), 'time' and "
+            "'time_then_feature' for series (n_samples, n_timesteps, n_features), 'feature' for "
+            "tables and series, 'cell' or labels for any input."
         )
     if np.array_equal(labels.ravel(), np.arange(labels.size)):
         return None

@@ -84,7 +84,6 @@ BAD_X = {
     "no columns": (X[:, :0], ValueError, [r"0 feature\(s\)", "minimum of 1"]),
     "scalar": (3.0, ValueError, ["2D array", "[Rr]eshape"]),
     "one axis": (X[:, 0], ValueError, ["2D array", "1D array", "[Rr]eshape"]),
-    "three axes": (X[:, None], ValueError, ["X", r"\(40, 1, 4\)", "[Rr]eshape", "module of your"]),
     "five axes": (X[:, None, None, None], ValueError, ["X", r"\(40, 1, 1, 1, 4\)", "[Rr]eshape"]),
     "words": (np.full((40, 4), "word"), ValueError, ["word"]),
     "sparse": (sparse.csr_matrix(X), TypeError, ["X", "[Ss]parse", "toarray"]),
@@ -112,7 +111,7 @@ def test_named_module_says_how_many_axes_it_takes(estimator, module, device):
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-@pytest.mark.parametrize("name", ["nan", "inf", "complex", "empty", "one axis", "three axes"])
+@pytest.mark.parametrize("name", ["nan", "inf", "complex", "empty", "one axis", "five axes"])
 @pytest.mark.parametrize("method", ["predict", "attribute"])
 def test_fitted_estimator_refuses_bad_x(estimator, name, method, device):
     net = make(estimator, device, max_epochs=1).fit(X, targets_for(estimator))
@@ -281,7 +280,7 @@ BAD_PARAMETERS = [
     ("consistency", None, TypeError, ["categorical_kl", "callable", "None"]),
     ("saliency_pass", "joint", ValueError, ["'shared', 'separate'", "'joint'"]),
     ("saliency_pass", True, TypeError, ["'shared', 'separate'", "True"]),
-    ("module", "resnet", ValueError, ["'auto'", "'cnn', 'mlp'", "class or instance", "'resnet'"]),
+    ("module", "resnet", ValueError, ["'auto'", "'cnn', .*'mlp'", "class or instance", "'resnet'"]),
     ("module", 3, TypeError, ["'auto'", "class or instance", "3 of int"]),
     ("criterion", "mse", ValueError, ["'auto'", "class or instance", "'mse'"]),
     ("random_state", "zero", TypeError, ["None", "int", "RandomState", "'zero'"]),
@@ -656,7 +655,7 @@ def bad_arguments(estimator):
     return {
         "nan": ((changed(np.nan), y), {}),
         "y too short": ((X, y[:-1]), {}),
-        "three axes": ((X[:, None], y), {}),
+        "five axes": ((X[:, None, None, None], y), {}),
         "parameter": ((X, y), {"mask_order": "lowest"}),
         "groups": ((X, y), {"feature_groups": [0, 1]}),
         "module": ((X, y), {"module__hidden": "many"}),
@@ -681,7 +680,7 @@ def test_failed_first_fit_leaves_the_estimator_unfitted(estimator, name, device)
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("method", ["fit", "warm fit", "partial_fit"])
-@pytest.mark.parametrize("name", ["nan", "y too short", "three axes", "parameter", "first batch"])
+@pytest.mark.parametrize("name", ["nan", "y too short", "five axes", "parameter", "first batch"])
 def test_refused_data_leave_a_fitted_estimator_as_it_was(estimator, method, name, device):
     net = make(estimator, device, warm_start=method == "warm fit")
     net.fit(X, targets_for(estimator))

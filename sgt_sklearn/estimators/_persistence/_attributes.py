@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sgt_sklearn._statistics import FeatureStatistics
+from sgt_sklearn.estimators._parameters import AUTO
 from sgt_sklearn.estimators._persistence._codec import checked_mt19937, require
 
 
@@ -67,6 +68,10 @@ def _is_sizes(value):
     )
 
 
+def _is_kind(value):
+    return value is None or (isinstance(value, str) and value in AUTO)
+
+
 def _is_shape(value):
     return value is None or (isinstance(value, tuple) and all(map(_is_count, value)))
 
@@ -91,6 +96,7 @@ _CHECKS = {
     ),
     "_importances_": (lambda v: v is None or _is_real(v), "an array of numbers"),
     "_input_shape_": (_is_shape, "the shape of a sample"),
+    "_input_kind_": (_is_kind, "a kind of input"),
     "_sizes_": (_is_sizes, "sizes by name"),
     "_seed_": (lambda v: v is None or (type(v) is int and v >= 0), "a seed"),
     "_one_dimensional_": (_is_bool, "a bool"),
@@ -118,7 +124,9 @@ def _check_shapes(attributes, shape):
 def _needed(net, attributes):
     needed = []
     if isinstance(net.module, str):
-        needed += ["_sizes_", "_input_shape_", "_statistics_", "n_features_in_"]
+        needed += ["_sizes_", "_input_shape_", "_input_kind_", "n_features_in_"]
+        if attributes.get("_input_kind_") != "tokens":
+            needed.append("_statistics_")
         if net._numeric_targets:
             needed += ["_target_mean_", "target_scale_"]
     if attributes.get("_decodes_"):

@@ -243,7 +243,9 @@ def _check_sizes(net, tensors, given):
     module, sizes = net.module, net._sizes_
     prefix = "module_."
     if isinstance(module, str):
-        module, prefix = named_module(module, len(net._input_shape_) + 1), "module_.module."
+        module, prefix = named_module(module, net._input_kind_), "module_."
+        if net._input_kind_ != "tokens":
+            prefix = "module_.module."  # behind the standardisation of its input
     if module in known_names().values():
         arguments = accepted_sizes(module, sizes) | net.get_params_for("module")
         _check_shapes(module, arguments, prefix, tensors)

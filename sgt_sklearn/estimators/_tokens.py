@@ -1,0 +1,81 @@
+"""Where the tokens of an input become vectors, and which of them are padding."""
+
+import torch
+
+from sgt_sklearn.estimators._named import NAMED_MODULES
+from sgt_sklearn.estimators._parameters import is_auto, unwrap
+
+
+def embedding_of(net, x):
+    """The submodule that embeds the tokens of an input.
+
+    Parameters
+    ----------
+    net : SaliencyGuidedMixin
+        The net, initialised.
+    x : torch.Tensor
+        The guided part of an input.
+
+    Returns
+    -------
+    torch.nn.Module or None
+        None where no embedding is named, or x is floating point and needs none.
+
+    Raises
+    ------
+    ValueError
+        If the parameter `embedding` names no submodule, or the input is not integer.
+    """
+    name, module = net.embedding, net.module
+    if is_auto(name):
+        named = isinstance(module, str) and NAMED_MODULES.get(module, ("",))[0] == "tokens"
+        if not named:
+            return None
+        name = "embedding"
+    elif x.is_floating_point():
+        raise ValueError(
+            f"embedding must be 'auto' for a floating-point input, got {name!r}: pass integer "
+            "token ids, or leave the parameter out."
+        )
+    for component in net._modules:
+        found = dict(unwrap(getattr(net, component + "_")).named_modules()).get(name)
+        if found is not None:
+            return found
+    candidates = [
+        key
+        for component in net._modules
+        for key, submodule in unwrap(getattr(net, component + "_")).named_modules()
+        if isinstance(submodule, torch.nn.Embedding)
+    ]
+    raise ValueError(
+        f"embedding must name a submodule (of torch.nn.Embedding the module has {candidates}), "
+        f"got {name!r}."
+    )
+
+
+def token_counts(x, embedding):
+    """Number of tokens before the padding of each row, where the embedding tells what is padding.
+
+    Parameters
+    ----------
+    x : torch.Tensor of int, shape (n_samples, n_tokens)
+        Token ids.
+    embedding : torch.nn.Module
+        Where they become vectors; its `padding_idx`, if it has one, is padding.
+
+    Returns
+    -------
+    torch.Tensor of int64, shape (n_samples,), or None
+        Position behind the last token that is not padding; None without a `padding_idx`.
+
+    Examples
+    --------
+    >>> embedding = torch.nn.Embedding(9, 2, padding_idx=0)
+    >>> token_counts(torch.tensor([[3, 4, 0], [5, 6, 7]]), embedding)
+    tensor([2, 3])
+    """
+    padding = getattr(embedding, "padding_idx", None)
+    if padding is None:
+        return None
+    places = torch.arange(1, x.shape[1] + 1, device=x.device)
+    return ((x != padding) * places).amax(dim=1)
