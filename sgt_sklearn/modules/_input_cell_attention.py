@@ -86,12 +86,12 @@ class InputCellAttentionLSTM(LSTM):
 
     def _attended(self, X):
         # the score of an input is the same at every step; only what it competes with grows
-        scores = self.score(X).transpose(1, 2)[:, :, None]
+        scores = self.score(X).transpose(1, 2)[:, None]
         later = torch.ones(X.shape[1], X.shape[1], dtype=torch.bool, device=X.device).triu(1)
         # a softmax of each step by itself: running sums of exponentials underflow where a late
         # score towers over the early ones
-        weights = scores.masked_fill(later, -torch.inf).softmax(-1)
-        return (weights @ X[:, None]).transpose(1, 2).flatten(2)
+        weights = scores.masked_fill(later[:, None], -torch.inf).softmax(-1)
+        return (weights.flatten(1, 2) @ X).view(*X.shape[:2], -1)
 
     def _features(self, X, lengths):
         return super()._features(self._attended(X), lengths)

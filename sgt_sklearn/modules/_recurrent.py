@@ -33,9 +33,7 @@ class _ReLULayer(nn.Module):
 
 
 class _ReLULSTM(_ReLULayer):
-    """Gates in the order input, forget, output, candidate; the cell is never negative, so that
-    its activation is itself.
-    """
+    """Gates in the order input, forget, output, candidate."""
 
     n_gates = 4
 
@@ -52,7 +50,7 @@ class _ReLULSTM(_ReLULayer):
             gates, candidate = torch.addmm(projected, hidden, recurrent).split((3 * size, size), 1)
             enter, keep, out = gates.sigmoid().chunk(3, 1)
             cell = torch.addcmul(enter * candidate.relu(), keep, cell)
-            hidden = out * cell
+            hidden = out * cell  # which is never negative, so that its ReLU is itself
             hiddens.append(hidden)
         return torch.stack(hiddens, 1)
 
