@@ -7,12 +7,14 @@ from sgt_sklearn.guidance._masked_input import check_differentiable, masked_inpu
 from sgt_sklearn.guidance._masking import Masking
 from sgt_sklearn.guidance._modes import frozen_running_statistics, passes_agree
 from sgt_sklearn.guidance._ranking import MASK_ORDERS, group_scores, lowest_groups, ranking_scores
+from sgt_sklearn.guidance._tokens import TOKEN_FILLS
 from sgt_sklearn.guidance._weights import weighted_loss
 
 __all__ = [
     "DIVERGENCES",
     "FILLS",
     "MASK_ORDERS",
+    "TOKEN_FILLS",
     "Masking",
     "check_differentiable",
     "fill_values",

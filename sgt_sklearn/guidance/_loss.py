@@ -5,9 +5,14 @@ from contextlib import nullcontext
 
 import torch
 
-from sgt_sklearn.attribution import first_output, parent_modules
+from sgt_sklearn.attribution import captured_embedding, first_output, parent_modules
 from sgt_sklearn.guidance._divergence import make_divergence
-from sgt_sklearn.guidance._masked_input import anything, masked_input, output_logits
+from sgt_sklearn.guidance._masked_input import (
+    anything,
+    check_differentiable,
+    masked_input,
+    output_logits,
+)
 from sgt_sklearn.guidance._modes import forked_generators, frozen_running_statistics
 from sgt_sklearn.guidance._padding import valid_cells, without_full
 from sgt_sklearn.guidance._weights import weighted_loss
@@ -30,6 +35,8 @@ def saliency_guided_loss(
     reduction="mean",
     fork_generators=False,
     lengths=None,
+    embedding=None,
+    embedded=None,
 ):
     """Task loss and consistency loss of one batch: saliency guided training as a pure function.
 
@@ -44,7 +51,8 @@ def saliency_guided_loss(
         Maps `x` to the output (logits or predicted means; of a tuple, element 0 counts). Modes
         other than those of the extra passes are the caller's: put a module into training mode.
     x : torch.Tensor of shape (n_samples, ...)
-        The batch, floating point, of any dtype and device.
+        The batch, floating point, of any dtype and device; with `embedding` tokens of shape
+        (n_samples, n_tokens), int64, where 0 is padding and 1 the unknown token.
     y : torch.Tensor
         Targets as `loss` takes them.
     loss : callable
@@ -79,6 +87,12 @@ def saliency_guided_loss(
         `forward` gets `x` alone: a module that needs lengths too is
         ``lambda x: module(x, lengths)``, with ``modules=[module]``. The consistency of a series
         too short to have anything hidden is 0.
+    embedding : torch.nn.Module, default=None
+        For tokens: the module behind `forward` that embeds them, in one call; see
+        :func:`masked_input`.
+    embedded : torch.Tensor of shape (n_samples, n_tokens, n_dimensions), default=None
+        What `embedding` returned where `output` is given and ``saliency_pass="shared"``; without
+        it the saliency of tokens is a pass of its own then.
 
     Returns
     -------
@@ -90,10 +104,12 @@ def saliency_guided_loss(
     Raises
     ------
     TypeError
-        If `x` is not floating point, or the output has no gradient path to it.
+        If `x` is neither floating point nor tokens with an embedding, or the output has no
+        gradient path to it.
     ValueError
-        If a name is unknown, groups or lengths do not fit `x`, or with weights the loss is not one
-        value a sample.
+        If a name is unknown, groups, lengths or the fill do not fit `x`, with weights the loss is
+        not one value a sample, the embedding is not called once on all tokens, or the order
+        "signed" finds all tokens tied.
 
     References
     ----------
@@ -128,10 +144,19 @@ def saliency_guided_loss(
     modules = parent_modules(forward) if modules is None else tuple(modules)
     divergence = make_divergence(divergence, reduction="sum" if reduction == "sum" else "mean")
     shared = saliency_pass == "shared"
+    if embedding is not None:
+        check_differentiable(x, embedding)
     if output is None:
-        if shared and x.is_floating_point():
+        if embedded is not None:
+            raise ValueError("embedded must come with the output that was made from it.")
+        capture = nullcontext()
+        if embedding is not None and shared and masked_x is None:
+            capture = captured_embedding(embedding, x)
+        elif shared and x.is_floating_point():
             x = x.detach().requires_grad_(True)
-        output = forward(x)
+        with capture as captured:
+            output = forward(x)
+        embedded = None if captured is None else captured.output
     task = loss(first_output(output), y)
     if weight is not None:
         task = weighted_loss(task, weight, reduction=reduction)
@@ -146,9 +171,12 @@ def saliency_guided_loss(
             output=output if shared else None,
             modules=modules,
             lengths=lengths,
+            embedding=embedding,
+            embedded=embedded if shared else None,
         )
     clean = output_logits(output, masking)
-    k = masking.n_hidden(math.prod(x.shape[1:]), valid_cells(x, without_full(lengths, x)))
+    valid = valid_cells(x, without_full(lengths, x), tokens=embedding is not None)
+    k = masking.n_hidden(math.prod(x.shape[1:]), valid)
     if not anything(k):
         values = clean.new_zeros(len(x))
     else:

@@ -9,6 +9,7 @@ from sgt_sklearn.attribution import LIKELIHOODS, SALIENCY_OUTPUTS
 from sgt_sklearn.guidance._fill import FILLS
 from sgt_sklearn.guidance._padding import shares, valid_members
 from sgt_sklearn.guidance._ranking import MASK_ORDERS
+from sgt_sklearn.guidance._tokens import TOKEN_FILLS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,7 +25,9 @@ class Masking:
     output : {"log_proba", "logit", "margin"}, default="margin"
         Scalar whose input gradient ranks.
     fill : str or callable, default="sample_uniform"
-        Replacement, see :func:`sgt_sklearn.guidance.fill_values`.
+        Replacement, see :func:`sgt_sklearn.guidance.fill_values`. For tokens: "unknown";
+        "previous", the nearest kept token before, or unknown; "marginal", a token of the other
+        samples of the batch; "constant", the token `fill_value`; or a callable.
     fill_value : float, default=0.0
         Value of the "constant" fill.
     groups : torch.Tensor of int64, shape ``x.shape[1:]``, default=None
@@ -81,8 +84,9 @@ class Masking:
         ):
             if value not in choices:
                 raise ValueError(f"{name} must be one of {choices}, got {value!r}.")
-        if not callable(self.fill) and self.fill not in FILLS:
-            raise ValueError(f"fill must be one of {FILLS} or a callable, got {self.fill!r}.")
+        fills = tuple(dict.fromkeys(FILLS + TOKEN_FILLS))
+        if not callable(self.fill) and self.fill not in fills:
+            raise ValueError(f"fill must be one of {fills} or a callable, got {self.fill!r}.")
         if self.groups is None:
             if self.nested:
                 raise ValueError(

@@ -2,6 +2,8 @@
 
 import torch
 
+PADDING = 0
+
 
 def without_full(lengths, x):
     """Check lengths; None where no series is shorter than the array.
@@ -45,8 +47,8 @@ def without_full(lengths, x):
     return None if shortest == x.shape[1] else lengths.to(x.device, torch.int64)
 
 
-def valid_cells(x, lengths):
-    """Mark the cells of the steps before each length.
+def valid_cells(x, lengths, tokens=False):
+    """Mark the cells that are not padding.
 
     Parameters
     ----------
@@ -54,12 +56,17 @@ def valid_cells(x, lengths):
         The padded batch.
     lengths : torch.Tensor of int64, shape (n_samples,), or None
         Number of steps of each series.
+    tokens : bool, default=False
+        Whether `x` holds tokens, of which 0 is padding.
 
     Returns
     -------
     torch.Tensor of bool, the shape of `x`, or None
-        None without lengths: every cell is valid.
+        None without lengths and tokens: every cell is valid.
     """
+    if tokens:
+        valid = x != PADDING
+        return valid if lengths is None else valid & valid_cells(x, lengths)
     if lengths is None:
         return None
     steps = torch.arange(x.shape[1], device=x.device)
