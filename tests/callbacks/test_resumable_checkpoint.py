@@ -286,10 +286,10 @@ def test_cross_validation_over_a_kept_file_says_to_name_the_fit(tmp_path):
 # mismatches
 
 CHANGES = {
-    "lr": (0.1, r"lr \(0\.003 there, 0\.1 here\)"),
+    "lr": (0.1, r"lr \('auto' there, 0\.1 here\)"),
     "max_epochs": (5, r"max_epochs \(4 there, 5 here\)"),
     "batch_size": (20, "batch_size"),
-    "optimizer": (torch.optim.AdamW, r"optimizer \(torch\.optim\.adam\.Adam there.*AdamW here\)"),
+    "optimizer": (torch.optim.AdamW, r"optimizer \('auto' there.*AdamW here\)"),
     "optimizer__weight_decay": (0.1, r"optimizer__weight_decay \(absent there, 0\.1 here\)"),
     "module__hidden": ((5,), r"module__hidden \(absent there, tuple\[5\] here\)"),
     "mask_fraction": (0.3, r"mask_fraction \('auto' there, 0\.3 here\)"),

@@ -394,7 +394,7 @@ def test_the_printed_log_has_the_parts_of_the_loss(name, device):
     estimator = make_estimator(make_net(), SETTINGS[name], device, callbacks__print_log=log)
     estimator.set_params(train_split=VALID).fit(X, Y)
     header, *rows = [line.split() for line in lines]
-    assert header == ["epoch", *sorted(PARTS), "valid_acc", "valid_loss"]
+    assert header == ["epoch", "mask_fraction", *sorted(PARTS), "valid_acc", "valid_loss"]
     for row, epoch in zip(rows[1:], estimator.history, strict=True):
         values = [f"{epoch[key]:.6f}" for key in header[1:]]
         # best values are coloured

@@ -126,7 +126,7 @@ def test_the_file_is_as_documented(saved, tmp_path):
     assert document["class"] == "sgt_sklearn.SaliencyGuidedClassifier"
     assert set(document["versions"]) >= {"python", "torch", "skorch", "scikit-learn", "numpy"}
     assert document["versions"]["torch"] == torch.__version__
-    assert document["parameters"]["optimizer"] == {"$name": "torch.optim.Adam"}
+    assert document["parameters"]["iterator_train"] == {"$name": "torch.utils.data.DataLoader"}
     assert document["parameters"]["module__hidden"] == {"$tuple": [2]}
     for name, value in net.module_.state_dict().items():
         assert torch.equal(tensors[f"module_.{name}"], value)
