@@ -41,16 +41,26 @@ def check_choice(name, value, choices):
 
 
 def check_sizes(**sizes):
-    """Refuse sizes, or tuples of sizes, that are no integers of at least 1."""
-    for name, value in sizes.items():
-        if isinstance(value, (tuple, list)):
-            good = len(value) > 0 and all(isinstance(v, Integral) and v >= 1 for v in value)
-            must_be = "a tuple of integers of at least 1, and hold at least one"
-        else:
-            good = isinstance(value, Integral) and value >= 1
-            must_be = "an integer of at least 1"
-        if not good:
-            raise ValueError(f"{name} must be {must_be}, got {value!r}.")
+    """Refuse sizes that are no integers of at least 1."""
+    for name, size in sizes.items():
+        if not _is_size(size):
+            raise ValueError(f"{name} must be an integer of at least 1, got {size!r}.")
+
+
+def check_size_tuple(name, sizes, *, at_least=1):
+    """Refuse what is no tuple of so many sizes."""
+    if (
+        not isinstance(sizes, (tuple, list))
+        or len(sizes) < at_least
+        or not all(_is_size(size) for size in sizes)
+    ):
+        raise ValueError(
+            f"{name} must be a tuple of {at_least} or more integers of at least 1, got {sizes!r}."
+        )
+
+
+def _is_size(value):
+    return isinstance(value, Integral) and value >= 1
 
 
 def make_activation(activation):

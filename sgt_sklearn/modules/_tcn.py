@@ -3,7 +3,13 @@
 from torch import nn
 from torch.nn import functional
 
-from sgt_sklearn.modules._layers import check_choice, check_layers, check_sizes, make_activation
+from sgt_sklearn.modules._layers import (
+    check_choice,
+    check_layers,
+    check_size_tuple,
+    check_sizes,
+    make_activation,
+)
 from sgt_sklearn.modules._sequence import POOLINGS, SeriesModule, make_dropout
 
 
@@ -111,7 +117,8 @@ class TCN(SeriesModule):
         pooling="max",
         dropout=0.0,
     ):
-        check_sizes(channels=channels, kernel_size=kernel_size)
+        check_size_tuple("channels", channels)
+        check_sizes(kernel_size=kernel_size)
         check_layers(activation, normalization, dropout, normalizations=_NORMALIZATIONS)
         check_choice("pooling", pooling, POOLINGS)
         super().__init__(channels[-1], n_outputs, pooling, 0.0)

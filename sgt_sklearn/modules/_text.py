@@ -4,7 +4,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sgt_sklearn.modules._layers import check_layers, check_sizes, make_activation
+from sgt_sklearn.modules._layers import (
+    check_layers,
+    check_size_tuple,
+    check_sizes,
+    make_activation,
+)
 from sgt_sklearn.modules._mlp import MLP
 from sgt_sklearn.modules._recurrent import LSTM
 from sgt_sklearn.modules._sequence import SeriesModule
@@ -92,8 +97,7 @@ class TextBag(_Text):
         dropout=0.0,
     ):
         check_layers(activation, None, dropout, normalizations=())
-        if len(hidden) > 0:
-            check_sizes(hidden=hidden)
+        check_size_tuple("hidden", hidden, at_least=0)
         super().__init__(vocabulary_size, embedding_size, scale=0.1)
         self.body = _Bag(embedding_size, n_outputs, hidden, activation, dropout)
 
@@ -159,7 +163,8 @@ class TextCNN(_Text):
         dropout=0.0,
     ):
         check_layers(activation, None, dropout, normalizations=())
-        check_sizes(channels=channels, widths=widths)
+        check_sizes(channels=channels)
+        check_size_tuple("widths", widths)
         super().__init__(vocabulary_size, embedding_size, scale=0.1)
         self.body = _Windows(embedding_size, n_outputs, channels, widths, activation, dropout)
 
