@@ -15,7 +15,7 @@ _PADDING, _UNKNOWN, _FIRST = 0, 1, 2
 _NAMES = ("<padding>", "<unknown>")
 
 
-class TokenEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class TokenEncoder(TransformerMixin, BaseEstimator):
     r"""Encode texts as arrays of token ids, for networks that read token by token.
 
     Texts are split as by scikit-learn's ``CountVectorizer``. Id 0 is padding behind the end of a
@@ -231,7 +231,7 @@ class TokenEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
         Returns
         -------
-        ndarray of str objects, shape (len(vocabulary_) + 2,)
+        ndarray of str objects, shape (2 + n_tokens,)
             "<padding>", "<unknown>" and the vocabulary: ``names[ids]`` are the tokens of `ids`,
             and the rows of a network's embedding have these names.
 
