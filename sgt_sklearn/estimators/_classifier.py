@@ -40,26 +40,30 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
 
     While it trains, the least salient features of each sample are hidden and the network is
     asked not to change its output (saliency guided training). Without further arguments it takes
-    tables, which it standardises itself, and images.
+    tables, time series and images, which it standardises itself.
 
     Parameters
     ----------
-    module : {"auto", "mlp", "cnn"}, torch module class or instance, default="auto"
-        The network. "auto": an MLP for 2-d and a CNN for 4-d input, sized from the data and with
-        the standardisation of the input built in. Arguments go by `module__*`, for example
-        ``module__hidden=(64, 64)``; see :class:`sgt_sklearn.modules.MLP`. A module of your own
-        gets X and integer y as passed; sizes that its constructor takes (n_features, n_outputs,
-        n_channels, height, width) are filled in. As in skorch, an instance is trained in place and
-        cloned with its weights: pass the class for cross-validation and searches.
+    module : str, torch module class or instance, default="auto"
+        The network. "auto": an MLP for 2-d, a TCN for 3-d and a CNN for 4-d input. By name: "mlp";
+        "cnn"; for series "tcn", "gru", "lstm", "input_cell_attention" or "transformer"; for
+        integer token ids "text_bag", "text_cnn", "text_lstm" or "text_transformer". Networks by
+        name are sized from the data and standardise their input. Arguments go by `module__*`, for
+        example ``module__hidden=(64, 64)``; see :mod:`sgt_sklearn.modules`. A module of your own
+        gets X and integer y as passed; sizes that its constructor takes (n_features, n_timesteps,
+        n_outputs, n_channels, height, width) are filled in. As in skorch, an instance is trained
+        in place and cloned with its weights: pass the class for cross-validation and searches.
     criterion : "auto" or torch criterion class, default="auto"
         "auto": ``CrossEntropyLoss`` for one label a row, ``BCEWithLogitsLoss`` for an indicator
         matrix (multilabel), so the module returns logits. ``BCEWithLogitsLoss`` with two labels
         gives the network a single logit; ``CrossEntropyLoss`` also takes y as class
         probabilities, shape (n_samples, n_classes).
-    optimizer : torch optimizer class, default=torch.optim.Adam
+    optimizer : "auto" or torch optimizer class, default="auto"
+        "auto": Adam; AdamW for "gru" (weight decay 1) and "transformer" (weight decay 2).
         Arguments go by `optimizer__*`.
-    lr : float, default=3e-3
-        Learning rate.
+    lr : float or "auto", default="auto"
+        Learning rate. "auto": 3e-3; with ``optimizer="auto"``, 5e-3 for "gru" and 2e-3 for
+        "transformer".
     max_epochs : int, default=50
         Passes over the training data.
     batch_size : int, default=32
@@ -89,24 +93,32 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
     use_caching, torch_load_kwargs
         As in skorch.
     mask_fraction : float or "auto", default="auto"
-        Share k of the feature groups that is hidden, in [0, 1]. "auto": .5.
+        Share k of the feature groups that is hidden, in [0, 1]. "auto": .5, and .9 for series.
     mask_schedule : {"auto", "constant", "ramp"}, default="auto"
-        "ramp": a quarter of `max_epochs` without guidance, then a linear rise.
+        "ramp": a quarter of `max_epochs` without guidance, then a linear rise. "auto": constant,
+        and ramp for series. The share in use is the column `mask_fraction` of the history.
     consistency_weight : float, default=1.0
         Weight lambda of the consistency term; 0 trains without guidance.
     mask_order : {"auto", "signed", "absolute", "sampled", "random"}, default="auto"
-        What is hidden first. "auto": absolute.
+        What is hidden first. "auto": absolute, and sampled for series. Of tokens, "absolute" is
+        the gradient at the embedding times the embedding, "signed" the gradient alone.
     saliency_output : {"auto", "log_proba", "logit", "margin"}, default="auto"
         Scalar whose input gradient ranks. "auto": margin.
     mask_fill : str or callable, default="auto"
         Replacement of hidden features. "auto": uniform in the feature's training range for tables,
-        uniform in the range of the sample's channel for images.
+        values of other samples of the batch ("marginal") for series, uniform in the range of the
+        sample's channel for images, the unknown token ("unknown") for tokens, which may also be
+        replaced by the "previous" kept token.
     mask_value : float, default=0.0
         Value of the "constant" fill.
     feature_groups : str or array-like of shape ``X.shape[1:]``, default="auto"
-        What is ranked and hidden as one. "auto": each column; pixels with all their channels.
+        What is ranked and hidden as one. "auto": each column, each cell of a series, each token;
+        pixels with all their channels. For series also "time" (all features of a step), "feature"
+        (a feature at all steps) and "time_then_feature" (whole steps, then cells of the rest).
     guided_input : "auto", str, int or list, default="auto"
         What is masked and explained of dict, tuple and DataFrame inputs of a module of your own.
+    embedding : str, default="auto"
+        Name of the submodule that embeds the tokens that a module of your own gets.
     consistency : str or callable, default="auto"
         Divergence between clean and masked output. "auto": Kullback-Leibler.
     saliency_pass : {"auto", "shared", "separate"}, default="auto"
@@ -126,18 +138,19 @@ class SaliencyGuidedClassifier(SaliencyGuidedEstimator, NeuralNetClassifier):
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted; ``arange(n_labels)`` for an indicator matrix or class probabilities.
     n_features_in_ : int
-        Columns; channels of images.
+        Columns; features of series; channels of images; 1 for tokens.
     feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has string names.
     feature_importances_ : ndarray of shape ``X.shape[1:]``
-        Mean absolute standardised gradient over training rows, normalised to sum to 1.
+        Mean absolute standardised gradient over training rows, normalised to sum to 1; none for
+        tokens.
     feature_groups_ : ndarray of int, shape ``X.shape[1:]``
         Labels of the groups in use.
     module_ : torch.nn.Module
         The trained network.
     history_ : skorch.history.History
         Losses an epoch: `train_loss` (total), `train_task_loss`, `train_consistency_loss`, and
-        `valid_loss` (the task only).
+        `valid_loss` (the task only), and the `mask_fraction` in use.
 
     See Also
     --------

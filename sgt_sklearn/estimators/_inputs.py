@@ -150,6 +150,20 @@ def map_arrays(function, inputs):
     return function(inputs)
 
 
+def cast_floats(inputs, dtype):
+    """Floating-point arrays and tensors of an input as tensors of a dtype, if that is not None."""
+    if dtype is None:
+        return inputs
+    if isinstance(inputs, torch.Tensor):
+        floats = inputs.is_floating_point() and inputs.dtype != dtype
+        return inputs.to(dtype) if floats else inputs
+    if isinstance(inputs, np.ndarray):
+        return torch.as_tensor(inputs).to(dtype) if inputs.dtype.kind == "f" else inputs
+    if isinstance(inputs, (dict, tuple, list)):
+        return map_arrays(lambda part: cast_floats(part, dtype), inputs)
+    return inputs
+
+
 def _itself(part):
     return part
 

@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from functools import partial
 from numbers import Integral
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.dataset import unpack_data
@@ -19,7 +18,7 @@ from sgt_sklearn.estimators._batches import BatchesMixin
 from sgt_sklearn.estimators._callbacks import ListeningMixin
 from sgt_sklearn.estimators._device import DeviceMixin
 from sgt_sklearn.estimators._guidance import Guidance, inside_criterion, training_statistics
-from sgt_sklearn.estimators._inputs import map_arrays
+from sgt_sklearn.estimators._inputs import cast_floats
 from sgt_sklearn.estimators._parameters import unwrap
 from sgt_sklearn.estimators._resume import ResumeMixin
 from sgt_sklearn.estimators._session import fit_session
@@ -490,13 +489,4 @@ default="auto"
             )
 
     def _cast(self, x):
-        dtype = self._module_dtype_
-        if isinstance(x, torch.Tensor):
-            if dtype is not None and x.is_floating_point() and x.dtype != dtype:
-                return x.to(dtype)
-        elif isinstance(x, np.ndarray):
-            if dtype is not None and x.dtype.kind == "f":
-                return torch.as_tensor(x).to(dtype)
-        elif isinstance(x, (dict, tuple, list)):
-            return map_arrays(self._cast, x)
-        return x
+        return cast_floats(x, self._module_dtype_)

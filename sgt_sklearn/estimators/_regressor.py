@@ -14,20 +14,20 @@ class SaliencyGuidedRegressor(SaliencyGuidedEstimator, NeuralNetRegressor):
 
     While it trains, the least salient features of each sample are hidden and the network is
     asked not to change its output (saliency guided training). Without further arguments it takes
-    tables and images, and standardises inputs and targets itself; predictions and attributions
-    are in the units of X and y.
+    tables, time series and images, and standardises inputs and targets itself; predictions and
+    attributions are in the units of X and y.
 
     Parameters
     ----------
-    module : {"auto", "mlp", "cnn"}, torch module class or instance, default="auto"
+    module : str, torch module class or instance, default="auto"
         The network, see :class:`SaliencyGuidedClassifier`. A module of your own gets X and y as
         passed (y of shape (n_samples, n_outputs) for ``MSELoss``), without standardisation.
     criterion : "auto" or torch criterion class, default="auto"
         "auto": ``MSELoss``, on standardised targets where the module is given by name.
-    optimizer : torch optimizer class, default=torch.optim.Adam
-        Arguments go by `optimizer__*`.
-    lr : float, default=3e-3
-        Learning rate.
+    optimizer : "auto" or torch optimizer class, default="auto"
+        See :class:`SaliencyGuidedClassifier`. Arguments go by `optimizer__*`.
+    lr : float or "auto", default="auto"
+        Learning rate, "auto" as for :class:`SaliencyGuidedClassifier`.
     max_epochs : int, default=50
         Passes over the training data.
     batch_size : int, default=32
@@ -42,7 +42,7 @@ class SaliencyGuidedRegressor(SaliencyGuidedEstimator, NeuralNetRegressor):
 use_caching, torch_load_kwargs
         See :class:`SaliencyGuidedClassifier`.
     mask_fraction, mask_schedule, consistency_weight, mask_order, saliency_output, mask_fill, \
-mask_value, feature_groups, guided_input, consistency, saliency_pass, random_state
+mask_value, feature_groups, guided_input, embedding, consistency, saliency_pass, random_state
         The guidance, see :class:`SaliencyGuidedClassifier`. What ranks is the gradient of the sum
         of the (standardised) outputs; `consistency` "auto" is the squared difference.
     **kwargs
@@ -51,11 +51,12 @@ mask_value, feature_groups, guided_input, consistency, saliency_pass, random_sta
     Attributes
     ----------
     n_features_in_ : int
-        Columns; channels of images.
+        Columns; features of series; channels of images; 1 for tokens.
     feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has string names.
     feature_importances_ : ndarray of shape ``X.shape[1:]``
-        Mean absolute standardised gradient over training rows, normalised to sum to 1.
+        Mean absolute standardised gradient over training rows, normalised to sum to 1; none for
+        tokens.
     feature_groups_ : ndarray of int, shape ``X.shape[1:]``
         Labels of the groups in use.
     target_scale_ : ndarray of shape (n_outputs,)
@@ -64,7 +65,7 @@ mask_value, feature_groups, guided_input, consistency, saliency_pass, random_sta
         The trained network.
     history_ : skorch.history.History
         Losses an epoch: `train_loss` (total), `train_task_loss`, `train_consistency_loss`, and
-        `valid_loss` (the task only).
+        `valid_loss` (the task only), and the `mask_fraction` in use.
 
     See Also
     --------

@@ -9,7 +9,12 @@ from skorch.utils import is_dataset, to_numpy
 from sgt_sklearn._series import padded
 from sgt_sklearn._statistics import FeatureStatistics
 from sgt_sklearn.estimators._checks import naming
-from sgt_sklearn.estimators._inputs import array_and_lengths, as_columns, writable
+from sgt_sklearn.estimators._inputs import (
+    array_and_lengths,
+    as_columns,
+    is_list_of_series,
+    writable,
+)
 from sgt_sklearn.estimators._named import (
     check_kind,
     check_module,
@@ -53,6 +58,12 @@ class ValidationMixin:
             if hasattr(X, "shape") and 0 in X.shape:
                 raise ValueError(f"X must have rows and features, got shape {tuple(X.shape)}.")
             self._record_features(X, fresh)
+            if is_list_of_series(X) and len({len(x) for x in X}) > 1:
+                raise ValueError(
+                    "X must hold arrays of equal length for a module of your own, as a list is "
+                    "passed on as its arguments: use sgt_sklearn.preprocessing.pad_series(X), "
+                    "whose entries the module gets as forward(X, lengths)."
+                )
             X, y = writable(self._columns(X)), writable(y)
         return X, y
 
