@@ -1,9 +1,13 @@
 """Metrics and scorers that measure attributions and the models behind them."""
 
 from sgt_sklearn.metrics._comprehensiveness import comprehensiveness, comprehensiveness_gap
+from sgt_sklearn.metrics._precision_recall import benchmark_precision_recall
 from sgt_sklearn.metrics._relevance import (
+    pointing_game,
     relevance_average_precision,
     relevance_mass_accuracy,
+    relevance_rank_accuracy,
+    relevance_roc_auc,
 )
 from sgt_sklearn.metrics._removal import removal_curve
 from sgt_sklearn.metrics._scorer import (
@@ -15,14 +19,18 @@ from sgt_sklearn.metrics._sparseness import gini_sparseness
 from sgt_sklearn.metrics._sufficiency import sufficiency, sufficiency_gap
 
 __all__ = [
+    "benchmark_precision_recall",
     "comprehensiveness",
     "comprehensiveness_gap",
     "get_interpretability_scorer",
     "get_interpretability_scorer_names",
     "gini_sparseness",
     "make_interpretability_scorer",
+    "pointing_game",
     "relevance_average_precision",
     "relevance_mass_accuracy",
+    "relevance_rank_accuracy",
+    "relevance_roc_auc",
     "removal_curve",
     "sufficiency",
     "sufficiency_gap",

@@ -3,11 +3,23 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sgt_sklearn.metrics import relevance_average_precision, relevance_mass_accuracy
+from sgt_sklearn.metrics import (
+    pointing_game,
+    relevance_average_precision,
+    relevance_mass_accuracy,
+    relevance_rank_accuracy,
+    relevance_roc_auc,
+)
 
-METRICS = [relevance_average_precision, relevance_mass_accuracy]
+METRICS = [
+    pointing_game,
+    relevance_average_precision,
+    relevance_mass_accuracy,
+    relevance_rank_accuracy,
+    relevance_roc_auc,
+]
 
 
 def draw(shape, decimals, seed=0):
@@ -16,6 +28,40 @@ def draw(shape, decimals, seed=0):
     relevance = rng.random(shape) < 0.3
     relevance.reshape(len(relevance), -1)[:, 0] = True
     return attributions, relevance
+
+
+def average_order(metric, sample, mask):
+    """Mean of `metric` over the orders in which a sort may put tied cells, by sampling none:
+    a tie of m cells takes each of its places with chance 1 / m."""
+    scores = np.abs(np.ravel(sample)).tolist()
+    mask = np.ravel(mask).tolist()
+    chance_of_place = []
+    for score, relevant in zip(scores, mask, strict=True):
+        first = sum(other > score for other in scores)
+        tied = sum(other == score for other in scores)
+        chance_of_place.append((first, tied, relevant))
+    return metric(chance_of_place)
+
+
+def slow_rank(sample, mask):
+    k = int(np.sum(mask))
+
+    def found(cells):
+        return sum(
+            sum(1 / tied for place in range(first, first + tied) if place < k)
+            for first, tied, relevant in cells
+            if relevant
+        )
+
+    return average_order(found, sample, mask) / k
+
+
+def slow_pointing(sample, mask):
+    return average_order(
+        lambda cells: sum(1 / tied for first, tied, relevant in cells if relevant and first == 0),
+        sample,
+        mask,
+    )
 
 
 def slow_mass(attributions, relevance):
@@ -42,6 +88,23 @@ def test_equals_a_loop_over_samples(shape, decimals):
     assert relevance_average_precision(attributions, relevance) == pytest.approx(expected)
     expected = slow_mass(attributions, relevance)
     assert relevance_mass_accuracy(attributions, relevance) == pytest.approx(expected)
+    for metric, slow in [(relevance_rank_accuracy, slow_rank), (pointing_game, slow_pointing)]:
+        expected = np.mean([slow(*pair) for pair in zip(attributions, relevance, strict=True)])
+        assert metric(attributions, relevance) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("shape", [(20, 12), (9, 5, 4), (6, 2, 4, 5)])
+@pytest.mark.parametrize("decimals", [8, 0], ids=["distinct", "ties"])
+def test_roc_auc_equals_a_loop_over_samples(shape, decimals):
+    attributions, relevance = draw(shape, decimals)
+    relevance.reshape(len(relevance), -1)[:, 1] = False
+    expected = np.mean(
+        [
+            roc_auc_score(mask.ravel(), np.abs(sample).ravel())
+            for sample, mask in zip(attributions, relevance, strict=True)
+        ]
+    )
+    assert relevance_roc_auc(attributions, relevance) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -54,16 +117,60 @@ def test_perfect_and_opposite(metric):
     assert worst == pytest.approx(0.4 if metric is relevance_average_precision else 0.0)
 
 
+def test_by_hand():
+    relevance = [True, False, True, False, True]
+    attributions = [[5, 4, -4, 1, 0], [0, -3, 3, 0, 3]]
+    # first: 5 and half of the tie of 4 and -4 take 2.5 of 3 places, 2 of them relevant but for the
+    # irrelevant 4; second: all three 3s
+    assert relevance_rank_accuracy(attributions, relevance) == pytest.approx((2 / 3 + 2 / 3) / 2)
+    assert relevance_rank_accuracy([attributions[0]], [1, 0, 1, 1, 0]) == pytest.approx(2 / 3)
+    assert relevance_rank_accuracy([attributions[0]], [1, 0, 1, 0, 0]) == pytest.approx(1.5 / 2)
+    assert pointing_game(attributions, relevance) == pytest.approx((1 + 2 / 3) / 2)
+    # of six pairs: 5 wins both, -4 wins one and ties one, 0 wins none
+    assert relevance_roc_auc([attributions[0]], relevance) == pytest.approx(3.5 / 6)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_uninformative_attributions_score_the_share_of_relevant_cells(metric):
     relevance = np.arange(10) < 3
-    assert metric(np.full((2, 10), 0.1), relevance) == pytest.approx(0.3)
+    chance = 0.5 if metric is relevance_roc_auc else 0.3
+    assert metric(np.full((2, 10), 0.1), relevance) == pytest.approx(chance)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_random_attributions_score_chance(metric):
+    attributions = np.random.default_rng(0).exponential(size=(4000, 100))
+    chance = 0.5 if metric is relevance_roc_auc else 0.3
+    if metric is relevance_average_precision:
+        # at place i, a hit sees 1 + (i - 1) * 29 / 99 hits on average
+        chance = sum((1 + (i - 1) * 29 / 99) / i for i in range(1, 101)) / 100
+        assert chance == pytest.approx(0.33, abs=0.001)
+    tolerance = 0.02 if metric is pointing_game else 0.003
+    assert metric(attributions, np.arange(100) < 30) == pytest.approx(chance, abs=tolerance)
 
 
 def test_zero_attributions():
     relevance = np.arange(10) < 3
     assert relevance_average_precision(np.zeros((2, 10)), relevance) == pytest.approx(0.3)
     assert relevance_mass_accuracy(np.zeros((2, 10)), relevance) == 0.0
+    assert relevance_rank_accuracy(np.zeros((2, 10)), relevance) == pytest.approx(0.3)
+    assert pointing_game(np.zeros((2, 10)), relevance) == pytest.approx(0.3)
+    assert relevance_roc_auc(np.zeros((2, 10)), relevance) == 0.5
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_only_relevant_cells(metric):
+    attributions, relevance = draw((3, 5), 8)
+    relevance[0] = True
+    if metric is not relevance_roc_auc:
+        assert metric(attributions[:1], relevance[:1]) == pytest.approx(1.0)
+        return
+    with pytest.raises(ValueError, match="relevance must be True for some and False for other"):
+        metric(attributions[:1], relevance[:1])
+    relevance[1:, 0], relevance[1:, 1] = True, False
+    expected = metric(attributions[1:], relevance[1:])
+    with pytest.warns(UndefinedMetricWarning, match="1 of 3 samples .* no irrelevant cell"):
+        assert metric(attributions, relevance) == expected
 
 
 @pytest.mark.parametrize("metric", METRICS)
