@@ -59,9 +59,11 @@ def paper_settings(kind):
 
     Parameters
     ----------
-    kind : {"image", "tabular", "time_series"}
-        Kind of input. The paper has no tabular experiments; "tabular" applies the same rule to
-        columns, with the range taken over the columns of a row: standardise them first.
+    kind : {"image", "tabular", "text", "time_series"}
+        Kind of input. Of text, tokens are ranked by the gradient at their embedding alone, and
+        replaced by the previous token that is kept. The paper has no tabular experiments;
+        "tabular" applies the same rule to columns, with the range taken over the columns of a row:
+        standardise them first.
 
     Returns
     -------
@@ -84,10 +86,11 @@ def paper_settings(kind):
     >>> SaliencyGuidedClassifier(**paper_settings("image")).mask_order
     'signed'
     """
-    groups = {"image": "pixel", "tabular": "cell", "time_series": "cell"}
+    groups = {"image": "pixel", "tabular": "cell", "text": "token", "time_series": "cell"}
     if kind not in groups:
         raise ValueError(f"kind must be one of {sorted(groups)}, got {kind!r}.")
-    return _PAPER | {"feature_groups": groups[kind]}
+    fill = {"mask_fill": "previous"} if kind == "text" else {}
+    return _PAPER | fill | {"feature_groups": groups[kind]}
 
 
 def check_guidance_parameters(params):
