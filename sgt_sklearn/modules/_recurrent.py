@@ -43,11 +43,12 @@ class _ReLULSTM(_ReLULayer):
 
     def forward(self, X):
         size = self.weight_hh.shape[1]
-        hidden = cell = X.new_zeros(len(X), size)
+        projected = self._projected(X)
+        hidden = cell = projected.new_zeros(len(X), size)  # of its dtype also under autocast
         recurrent = self.weight_hh.t()
         hiddens = []
-        for projected in self._projected(X).unbind(0):
-            gates, candidate = torch.addmm(projected, hidden, recurrent).split((3 * size, size), 1)
+        for step in projected.unbind(0):
+            gates, candidate = torch.addmm(step, hidden, recurrent).split((3 * size, size), 1)
             enter, keep, out = gates.sigmoid().chunk(3, 1)
             cell = torch.addcmul(enter * candidate.relu(), keep, cell)
             hidden = out * cell  # which is never negative, so that its ReLU is itself
@@ -67,9 +68,10 @@ class _ReLUGRU(_ReLULayer):
 
     def forward(self, X):
         size = self.weight_hh.shape[1]
-        hidden = X.new_zeros(len(X), size)
+        projected = self._projected(X)
+        hidden = projected.new_zeros(len(X), size)  # of its dtype also under autocast
         recurrent = self.weight_hh.t()
-        gates, candidates = self._projected(X).split((2 * size, size), 2)
+        gates, candidates = projected.split((2 * size, size), 2)
         hiddens = []
         for gate, candidate in zip(gates.unbind(0), candidates.unbind(0), strict=True):
             from_gates, from_candidate = torch.addmm(self.bias_hh, hidden, recurrent).split(

@@ -124,6 +124,18 @@ def test_without_dropout_training_and_evaluation_agree_to_the_bit(case, lengths,
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_half_precision_by_autocast(case, device):
+    net, x = build(case, torch.float32, device), series(torch.float32, device)
+    lengths = torch.tensor(LENGTHS, device=device)
+    expected, _ = outputs_and_gradient(net, x, lengths)
+    with torch.autocast(device, torch.bfloat16):
+        output = net(x, lengths)
+    torch.testing.assert_close(output.float(), expected, atol=0.1, rtol=0.1)
+    output.float().sum().backward()
+    assert all(p.grad.isfinite().all() and p.dtype == p.grad.dtype for p in net.parameters())
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_dropout_acts_in_training_alone(case, device):
     net, x = build(case, torch.float32, device, dropout=0.4), series(torch.float32, device)
     without = build(case, torch.float32, device).eval()
