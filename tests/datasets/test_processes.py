@@ -59,6 +59,23 @@ def test_times_are_a_random_half_of_the_grid():
     assert abs(off_diagonal.mean() + 1 / 396) < 2e-4
 
 
+class FirstHalf(np.random.RandomState):
+    """Uniform draws are in order, all else is as it was."""
+
+    def uniform(self, low=0.0, high=1.0, size=None):
+        return np.broadcast_to(np.arange(size[1], dtype=float), size)
+
+
+def test_size_of_the_perturbation():
+    """The mean over a row does not see the sorting."""
+    n = 4000
+    times = _processes.irregular_times(n, N_TIMES, FirstHalf(0))
+    perturbation = times.mean(axis=1) - np.linspace(0, 20, 100)[:N_TIMES].mean()
+    sd = 0.2 / math.sqrt(N_TIMES)
+    assert abs(perturbation.mean()) < 4.5 * sd / math.sqrt(n)
+    assert perturbation.std() == pytest.approx(sd, rel=4.5 / math.sqrt(2 * n))
+
+
 def test_times_are_perturbed_and_sorted():
     n = 4000
     times = _processes.irregular_times(n, N_TIMES, np.random.RandomState(0))
