@@ -12,6 +12,7 @@ from sgt_sklearn.estimators._checks import (
     named_parameters,
 )
 from sgt_sklearn.estimators._importances import ImportancesMixin
+from sgt_sklearn.estimators._inputs import without_excess
 from sgt_sklearn.estimators._mixin import SaliencyGuidedMixin
 from sgt_sklearn.estimators._named import accepted_sizes, check_module, named_module
 from sgt_sklearn.estimators._optimizer import OptimizerMixin
@@ -243,10 +244,13 @@ class SaliencyGuidedEstimator(
         self._data_seen_ = True
         if fresh:
             self._statistics_ = self._importances_ = self._sizes_ = None
+        passed = X
         X, y = self._prepare_data(X, y, fresh)
         X, y = self._take_weights(X, y, sample_weight)
         labels, y = y, self._encode_targets(X, y, fresh, classes)
         X, y = self._weigh_classes(X, y, labels, partial)
+        if self._has_named_module():
+            X = without_excess(X, passed)
         if self._has_arrays(X):
             self._describe_inputs(X, y, fresh)
         return X, y
@@ -376,8 +380,9 @@ class SaliencyGuidedEstimator(
     def _batch_size(self, training):
         if training or self._session_ or not self._has_named_module():
             return self.batch_size
-        # fewer, larger passes; images stay small, whose activations fall out of the caches
-        return max(self.batch_size, 1024 if len(self._input_shape_) == 1 else 64)
+        # fewer, larger passes; those of other inputs stay small, whose activations fall out of the
+        # caches, and of attention grow with the square of the length
+        return max(self.batch_size, 1024 if self._input_kind_ == "tabular" else 64)
 
 
 SaliencyGuidedEstimator._init_names_ = named_parameters(SaliencyGuidedEstimator.__init__)

@@ -93,6 +93,29 @@ def array_and_lengths(inputs):
     return inputs, None
 
 
+def without_excess(inputs, passed):
+    """Padded series as if only those that are left had been passed.
+
+    Parameters
+    ----------
+    inputs : array or dict
+        Series, of which some may have been left out.
+    passed : object
+        What the user passed; a list is padded to its longest series.
+
+    Returns
+    -------
+    array or dict
+        The same series; an array where nothing is padded.
+    """
+    array, lengths = array_and_lengths(inputs)
+    if lengths is None:
+        return inputs
+    if is_ragged(passed) and not isinstance(passed, Mapping):
+        array = array[:, : lengths.max()]
+    return array if lengths.min() == array.shape[1] else {"X": array, "lengths": lengths}
+
+
 def lengths_of(inputs, part):
     """Lengths of padded series, where an input tells them.
 
