@@ -38,7 +38,14 @@ def test_same_random_state_same_bytes(make):
 
 def test_classification_is_that_of_sklearn_with_rows_in_another_order():
     X, y, _ = make_relevance_classification(
-        300, 9, n_informative=4, n_classes=3, class_sep=0.7, flip_y=0.2, random_state=6
+        300,
+        9,
+        n_informative=4,
+        n_classes=3,
+        n_clusters_per_class=3,
+        class_sep=0.7,
+        flip_y=0.2,
+        random_state=6,
     )
     expected, labels = make_classification(
         300,
@@ -46,6 +53,7 @@ def test_classification_is_that_of_sklearn_with_rows_in_another_order():
         n_informative=4,
         n_redundant=0,
         n_classes=3,
+        n_clusters_per_class=3,
         class_sep=0.7,
         flip_y=0.2,
         shuffle=False,
