@@ -13,8 +13,10 @@ _POOLINGS = (*POOLINGS, "attention")
 class _ReLULayer(nn.Module):
     """A recurrent layer of our own; torch's layers know no gates with ReLU.
 
-    The input enters all steps by one product before the loop, with one bias; weights start as in
-    torch's layers, uniform within 1 / sqrt(hidden).
+    The input enters all steps by one product before the loop, with one bias. Weights start as in
+    torch's layers, uniform within 1 / sqrt(hidden), but for the candidates (the last gate): those
+    of the input by He et al. and biases at 0. From smaller ones training has to grow the loop
+    through the hidden state instead, which then explodes.
     """
 
     n_gates: int
@@ -26,6 +28,8 @@ class _ReLULayer(nn.Module):
         self.bias = nn.Parameter(torch.empty(self.n_gates * hidden))
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(hidden**-0.5), hidden**-0.5)
+        nn.init.kaiming_normal_(self.weight_ih.data[-hidden:], nonlinearity="relu")
+        nn.init.zeros_(self.bias.data[-hidden:])
 
     def _projected(self, X):
         # steps first, so that those of one time lie together
@@ -65,6 +69,7 @@ class _ReLUGRU(_ReLULayer):
         super().__init__(n_features, hidden)
         self.bias_hh = nn.Parameter(torch.empty(self.n_gates * hidden))
         nn.init.uniform_(self.bias_hh, -(hidden**-0.5), hidden**-0.5)
+        nn.init.zeros_(self.bias_hh.data[-hidden:])
 
     def forward(self, X):
         size = self.weight_hh.shape[1]

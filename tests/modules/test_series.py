@@ -144,6 +144,52 @@ def test_dropout_acts_in_training_alone(case, device):
     assert torch.equal(net(x), without(x))
 
 
+@pytest.mark.parametrize(
+    ("cls", "options", "path", "n_dropouts"),
+    [
+        (TCN, {"channels": (4, 5)}, "blocks", 4),
+        (TCN, {"channels": (4, 5)}, "", 4),
+        (LSTM, {"n_layers": 3, "activation": "relu"}, "recurrence", 2),
+        (LSTM, {"n_layers": 3, "activation": "relu"}, "", 3),
+        (GRU, {"n_layers": 3}, "recurrence", 2),
+        (GRU, {"activation": "tanh"}, "", 1),
+        (TransformerEncoder, {"n_layers": 3}, "layers", 3),
+        (TransformerEncoder, {"n_layers": 3}, "", 4),
+    ],
+    ids=str,
+)
+def test_where_dropout_stands(cls, options, path, n_dropouts):
+    for dropout, expected in ((0.3, n_dropouts), (0.0, 0)):
+        net = cls(4, 3, dropout=dropout, **options)
+        layers = [m for m in net.get_submodule(path).modules() if isinstance(m, nn.Dropout)]
+        assert [layer.p for layer in layers] == [dropout] * expected
+
+
+@pytest.mark.parametrize("cls", [LSTM, GRU])
+def test_torchs_layers_drop_between_layers(cls):
+    assert cls(4, 3, activation="tanh", n_layers=2, dropout=0.3).recurrence.dropout == 0.3
+    assert cls(4, 3, activation="tanh", dropout=0.3).recurrence.dropout == 0
+
+
+def test_a_transformer_drops_embedded_steps_and_what_each_sub_layer_adds():
+    torch.manual_seed(0)
+    net = TransformerEncoder(4, 3, hidden=64, n_layers=1, dropout=0.5)
+    layer, x = net.layers[0], series(torch.float32)
+    inputs = []
+    layer.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
+    net(x)
+    assert (inputs[0] == 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
+    for name in ("attention", "feedforward"):
+        # what the other adds is silenced, so that the layer's own share shows
+        twin = copy.deepcopy(layer)
+        other = twin.feedforward[2] if name == "attention" else twin.attention.out
+        nn.init.zeros_(other.weight)
+        nn.init.zeros_(other.bias)
+        h = torch.randn(8, 9, 64)
+        unchanged = (twin(h, False) == h).float().mean().item()
+        assert unchanged == pytest.approx(0.5, abs=0.05)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_training_moves_every_parameter(case, device):
     net, x = build(case, torch.float32, device), series(torch.float32, device)
@@ -199,6 +245,19 @@ def test_the_forget_gates_of_an_lstm_start_at_bias_1(cls, activation, n_layers):
         total = sum(biases[layer * per_layer : (layer + 1) * per_layer])
         assert torch.equal(total[5:10], torch.ones(5))
         assert (total[:5].abs() < 1).all()
+
+
+@pytest.mark.parametrize("cls", [LSTM, GRU])
+def test_relu_candidates_start_by_he_et_al(cls):
+    net = cls(50, 3, hidden=200, activation="relu")
+    (layer,) = net.recurrence
+    candidates, gates = layer.weight_ih[-200:], layer.weight_ih[:-200]
+    assert candidates.std().item() == pytest.approx((2 / 50) ** 0.5, rel=0.05)
+    assert gates.abs().max() <= 200**-0.5
+    for name, bias in layer.named_parameters():
+        if "bias" in name:
+            assert not bias[-200:].any()
+            assert bias[:200].any()
 
 
 # copies
