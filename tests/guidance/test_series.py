@@ -202,6 +202,14 @@ def test_k_is_that_of_each_series():
     assert torch.equal(masked, expected.reshape(4, 5, 2))
 
 
+def test_k_of_each_series_is_the_floor_of_the_exact_product_for_percentages():
+    counts = torch.arange(1, 151)
+    valid = torch.arange(150) < counts[:, None]
+    for percent in range(101):
+        k = Masking(fraction=percent / 100).n_hidden(150, valid)
+        assert torch.equal(k, percent * counts // 100)
+
+
 def test_times_are_counted_and_averaged_without_padding():
     x = torch.zeros(2, 4, 2)
     x[1, 2:] = torch.nan

@@ -278,6 +278,12 @@ def test_sampled_order_keeps_tokens_in_proportion_to_their_scores():
     assert ((kept.double().mean(0) - p).abs() < 5 * (p * (1 - p) / n).sqrt()).all()
 
 
+def test_statistics_of_ids_play_no_part():
+    scale = torch.tensor([0.0, 100.0, 100.0, 100.0, 0.0])
+    masked = masked_by_hand([[2, 5, 4, 3, 6]], fill="unknown", scale=scale)
+    assert masked == [[2, 5, 1, 1, 6]]
+
+
 def test_groups_of_tokens_are_hidden_as_one():
     groups = torch.tensor([0, 0, 1, 1, 2])
     # 60, 50, 40, 30, 120: the pairs score 55 and 35; the second row has one of the second pair
