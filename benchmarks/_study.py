@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import statistics
 import time
 from contextlib import contextmanager
 from functools import lru_cache
@@ -171,6 +172,24 @@ def measure(settings):
     result["seconds"] = round(time.process_time() - started, 2)
     result["wall_seconds"] = round(time.perf_counter() - began, 2)
     return result
+
+
+def value(result, method, name="ap"):
+    """A score of a result; None where the network has diverged."""
+    return None if result[method] is None else result[method][name]
+
+
+def mean(values):
+    values = list(values)
+    return None if None in values else statistics.mean(values)
+
+
+def above(values, others, by=0.0):
+    """In how many pairs the first is above the second by so much; a diverged net loses."""
+    return sum(
+        a is not None and (b is None or (a >= b + by if by else a > b))
+        for a, b in zip(values, others, strict=True)
+    )
 
 
 # cache: one line a finished cell; any number of processes may append and read

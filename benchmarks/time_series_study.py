@@ -17,7 +17,9 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 
 import _study
+import _study_tables as tables
 from _report import ROOT, markdown_table
+from _study import mean, value
 from tqdm import tqdm
 
 from sgt_sklearn import paper_settings
@@ -39,7 +41,6 @@ JUDGED_KINDS = (
 SEEDS = (0, 1, 2)
 CONFIRMING_SEEDS = (10, 11, 12)
 DECAYS = (0.1, 0.3, 1.0, 3.0)
-FITTED = 0.99
 
 # module: learning rate, parameters that read the input
 MODULES = {
@@ -53,11 +54,11 @@ FIRST_MODULES = ("lstm", "tcn")
 
 # CPU seconds of a cell without and with guidance, where none is in the cache to go by
 SECONDS = {
-    "lstm": (15, 25),
-    "tcn": (20, 40),
-    "input_cell_attention": (60, 150),
-    "transformer": (40, 90),
-    "gru": (30, 70),
+    "lstm": (12, 22),
+    "tcn": (18, 30),
+    "input_cell_attention": (50, 99),
+    "transformer": (37, 61),
+    "gru": (29, 40),
 }
 
 PLAIN = {"consistency_weight": 0}
@@ -224,6 +225,9 @@ class Results:
     def of(self, module, kind, seed, training):
         return self.get(cell(module, kind, seed, training, self.tuned(module)))
 
+    def chance(self, kind):
+        return self.get(chance_cell(kind))
+
     def many(self, module, kinds, seeds, training):
         """Results by kind, one a seed in the order of the seeds; None if one is missing."""
         found = {kind: [self.of(module, kind, s, training) for s in seeds] for kind in kinds}
@@ -256,24 +260,6 @@ class Results:
             if accuracy >= best - 0.01 and precision is not None
         }
         return max(good, key=good.get)
-
-
-def value(result, method, name="ap"):
-    """A score of a result; None where the network has diverged."""
-    return None if result[method] is None else result[method][name]
-
-
-def mean(values):
-    values = list(values)
-    return None if None in values else statistics.mean(values)
-
-
-def above(values, others, by=0.0):
-    """In how many pairs the first is above the second by so much; a diverged net loses."""
-    return sum(
-        a is not None and (b is None or (a >= b + by if by else a > b))
-        for a, b in zip(values, others, strict=True)
-    )
 
 
 # what is to be done
@@ -372,207 +358,35 @@ def run(options):
 # tables
 
 
-def number(x):
-    return "-" if x is None else f"{x:.3f}"
-
-
-def overview(results, module, arms, kinds, seeds):
-    """Gradient average precision: a row an arm, mean over seeds and wins against plain."""
-    rows, base = [], results.many(module, kinds, seeds, ARMS["plain"])
-    for name, training in arms.items():
-        found = results.many(module, kinds, seeds, training)
-        if found is None:
-            continue
-        cells, means, wins = [], [], 0
-        for kind in kinds:
-            values = [value(result, "saliency") for result in found[kind]]
-            means.append(mean(values))
-            text = number(means[-1])
-            if base is not None and name != "plain":
-                won = above(values, [value(result, "saliency") for result in base[kind]])
-                wins += won
-                text += f" ({won})"
-            cells.append(text)
-        total = f"{wins}/{len(kinds) * len(seeds)}" if base is not None and name != "plain" else ""
-        rows.append([name, *cells, number(mean(means)), total])
-    chance = [results.get(chance_cell(kind)) for kind in kinds]
-    if rows and None not in chance:
-        values = [found["random"]["ap"] for found in chance]
-        rows.append(["chance", *map(number, values), number(mean(values)), ""])
-    header = [f"{module}: average precision of the gradient", *kinds, "mean", "above plain"]
-    return markdown_table(header, rows) if rows else ""
-
-
-SHORT = {
-    "saliency": "grad",
-    "input_x_gradient": "grad x input",
-    "integrated_gradients": "IG",
-    "path_gradient": "path",
-}
-
-
-def details(results, module, arms, kinds, seeds):
-    """Accuracy, confidence and all explanations: a row a kind and arm, mean over seeds."""
-    rows = []
-    for kind in kinds:
-        for name, training in arms.items():
-            found = [results.of(module, kind, seed, training) for seed in seeds]
-            if None in found:
-                continue
-            unfitted = sum(result["train_accuracy"] < FITTED for result in found)
-            row = [f"{kind}, {name}"]
-            for measure in ("train_accuracy", "test_accuracy", "confidence"):
-                text = number(mean(result[measure] for result in found))
-                row.append(text + (f" !{unfitted}" if unfitted and "train" in measure else ""))
-            for score in ("ap", "aupr"):
-                row += [number(mean(value(r, m, score) for r in found)) for m in SHORT]
-            rows.append(row)
-        if rows and (chance := results.get(chance_cell(kind))):
-            levels = [number(chance["random"][score]) for score in ("ap", "aupr") for _ in SHORT]
-            rows.append([f"{kind}, chance", "", "0.500", "", *levels])
-    header = [module, "train acc.", "test acc.", "confidence"]
-    header += [f"{score} {short}" for score in ("AP", "AUPR") for short in SHORT.values()]
-    return markdown_table(header, rows) if rows else ""
-
-
-def verdict(holds, text):
-    return f"- {'**holds**' if holds else '**does not hold**'}: {text}"
-
-
-def expectations(results, seeds):
-    """The lines that were expected before the study ran, each with what came out."""
-    for kind in ("rare_time", "rare_feature", "moving_rare_time"):
-        found = {
-            name: [results.of("tcn", kind, seed, ARMS[name]) for seed in seeds]
-            for name in ("plain", "guided", "control")
-        }
-        if any(None in values for values in found.values()):
-            continue
-        ap = {name: [value(r, "saliency") for r in values] for name, values in found.items()}
-        gains = above(ap["guided"], ap["plain"], by=0.1)
-        over_control = above(ap["guided"], ap["control"])
-        n = len(seeds)
-        yield verdict(
-            gains == over_control == n,
-            f"TCN, {kind}: average precision of the gradient of guided at least .10 above plain "
-            f"in {gains} of {n} seeds and above control in {over_control} of {n} "
-            f"({number(mean(ap['guided']))} against {number(mean(ap['plain']))} and "
-            f"{number(mean(ap['control']))})",
-        )
-
-
-PAIRS = (
-    ("guided", "plain"),
-    ("guided", "control"),
-    ("guided", "decay"),
-    ("guided_decay", "decay"),
-    ("guided_decay", "control_decay"),
-)
-
-
-def pairs(results, module, kinds, seeds):
-    """Paired wins in gradient average precision: a row a pair of arms."""
-    rows = []
-    for one, other in PAIRS:
-        both = [results.many(module, kinds, seeds, ARMS[name]) for name in (one, other)]
-        if None in both:
-            continue
-        wins, differences = [], []
-        for kind in kinds:
-            ours, theirs = ([value(r, "saliency") for r in found[kind]] for found in both)
-            wins.append(above(ours, theirs))
-            if None not in ours + theirs:
-                differences += [a - b for a, b in zip(ours, theirs, strict=True)]
-        total = f"{sum(wins)}/{len(kinds) * len(seeds)}"
-        shown = f"{statistics.mean(differences):+.3f}" if differences else "-"
-        rows.append(
-            [f"{one} above {other}", *(f"{won}/{len(seeds)}" for won in wins), total, shown]
-        )
-    header = [f"{module}: seeds in which", *kinds, "all", "mean difference"]
-    return markdown_table(header, rows) if rows else ""
-
-
-def decay_table(results, modules):
-    rows = []
-    for module in modules:
-        if (grid := results.grid(module)) is not None:
-            tuned = results.tuned(module)
-            cells = [
-                f"{accuracy:.3f} / {number(precision)}" for accuracy, precision in grid.values()
-            ]
-            rows.append([module, *cells, f"{tuned:g}"])
-    header = [
-        "accuracy / average precision of the gradient",
-        *map("{:g}".format, DECAYS),
-        "chosen",
-    ]
-    return markdown_table(header, rows) if rows else ""
-
-
-def candidates_table(results, module):
-    """Everything that was tried on the tuning kinds, best first."""
-    kinds, seeds = TUNING_KINDS, TUNING_SEEDS
-    tried = {}
-    for name, training in CANDIDATES.items():
-        if (found := results.many(module, kinds, seeds, training)) is not None:
-            tried[name] = [result for kind in kinds for result in found[kind]]
-
-    def scored(name, method="saliency"):
-        return [value(result, method) for result in tried[name]]
-
-    rows = []
-    for name in sorted(tried, key=lambda name: -(mean(scored(name)) or 0)):
-        accuracy = statistics.mean(result["test_accuracy"] for result in tried[name])
-        unfitted = sum(result["train_accuracy"] < FITTED for result in tried[name])
-        split = [mean(scored(name)[i : i + len(seeds)]) for i in (0, len(seeds))]
-        wins = [
-            f"{above(scored(name), scored(other))}/{len(tried[name])}"
-            if other in tried and other != name
-            else ""
-            for other in ("plain", "decay", "control")
-        ]
-        mark = f" !{unfitted}" if unfitted else ""
-        rows.append(
-            [name, f"{accuracy:.3f}{mark}", *map(number, split), number(mean(scored(name)))]
-            + wins
-            + [number(mean(scored(name, m))) for m in SHORT if m != "saliency"]
-        )
-    header = [module, "test acc.", *(f"AP grad {kind}" for kind in kinds), "mean"]
-    header += ["above plain", "above decay", "above control"]
-    header += [f"AP {short}" for method, short in SHORT.items() if method != "saliency"]
-    return markdown_table(header, rows) if rows else ""
-
-
 def confirmed_tables(results, module):
     """Each candidate that has run on the judged kinds with the fresh seeds."""
     for name in CANDIDATES:
         arms = confirming(name)
         arguments = results, module, arms, JUDGED_KINDS, CONFIRMING_SEEDS
-        if name in ("plain", "decay", "guided") or not all(
+        if name in set(ARMS) - {"guided", "guided_decay"} or not all(
             results.many(module, JUDGED_KINDS, CONFIRMING_SEEDS, arms[wanted])
             for wanted in ("plain", name, f"control of {name}")
         ):
             continue
-        yield overview(*arguments)
-        yield details(*arguments)
+        yield tables.overview(*arguments)
+        yield tables.details(*arguments)
 
 
 def report(options):
     """Return the text of each region of the page."""
     results, modules = Results(), options.modules
     kinds, seeds = options.kinds or JUDGED_KINDS, options.report_seeds
-    arguments = [(results, module, ARMS, kinds, seeds) for module in modules]
-    judged = [overview(*a) for a in arguments]
-    if options.arms is None:
-        judged += [pairs(results, module, kinds, seeds) for module in modules]
-    return {
-        "expectations": "\n".join(expectations(results, seeds)),
-        "decay": decay_table(results, modules),
-        "judged": "\n\n".join(filter(None, judged)),
-        "details": "\n\n".join(filter(None, (details(*a) for a in arguments))),
-        "candidates": "\n\n".join(filter(None, (candidates_table(results, m) for m in modules))),
-        "confirmed": "\n\n".join(t for m in modules for t in confirmed_tables(results, m)),
+    each = [(results, module, ARMS, kinds, seeds) for module in modules]
+    tried = [(results, module, CANDIDATES, TUNING_KINDS, TUNING_SEEDS) for module in modules]
+    regions = {
+        "expectations": ["\n".join(tables.expectations(results, ARMS, seeds))],
+        "decay": [tables.decay_table(results, modules, DECAYS)],
+        "judged": [table(*a) for table in (tables.overview, tables.pairs) for a in each],
+        "details": [tables.details(*a) for a in each],
+        "candidates": [tables.candidates_table(*a) for a in tried],
+        "confirmed": [text for module in modules for text in confirmed_tables(results, module)],
     }
+    return {name: "\n\n".join(filter(None, parts)) for name, parts in regions.items()}
 
 
 def write(regions):
