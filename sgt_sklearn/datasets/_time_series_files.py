@@ -7,7 +7,7 @@ from sgt_sklearn.datasets._checks import check_choice
 from sgt_sklearn.datasets._installed import data_path
 from sgt_sklearn.datasets._ts_format import read_ts
 
-_REQUIREMENT = "aeon==1.6.*"
+REQUIREMENT = "aeon==1.6.*"
 _FEATURE_NAMES = {
     "ACSF1": ["power"],
     "ArrowHead": ["outline"],
@@ -99,7 +99,7 @@ def load_time_series(name, *, split=None):
     >>> [vowels.data[i].shape for i in vowels.test[:3]]
     [(19, 12), (17, 12), (19, 12)]
     """
-    folder = data_path("aeon", "datasets", "data", requirement=_REQUIREMENT)
+    folder = data_path("aeon", "datasets", "data", requirement=REQUIREMENT)
     files = _shipped(folder)
     check_choice("name", name, sorted(files))
     if split not in (None, "train", "test"):
