@@ -17,6 +17,7 @@ from tests.estimators.sequences import (
     N,
     as_dict,
     assert_same_parameters,
+    cell_scores,
     filled,
     make,
     module_of,
@@ -169,15 +170,14 @@ def test_training_step_of_padded_batch_by_hand(module, saliency_pass, device, ma
         hidden = row[:length] == -1
         assert torch.equal(row[:length][~hidden], torch.from_numpy(x)[~hidden])
         # the lowest of the series alone, as far as rounding tells them apart
-        leaf = torch.from_numpy(x)[None].requires_grad_(True)
-        z = module(leaf)[0]
-        (gradient,) = torch.autograd.grad(z[codes[i]] - z.mean(), leaf)
-        scores = gradient[0].abs() * torch.from_numpy(sd)
+        scores = cell_scores(module, x, codes[i], sd)
         assert hidden.sum() == int(0.5 * x.size + 1e-9)
         if hidden.any():
             assert scores[hidden].max() <= scores[~hidden].min() + 1e-6 * scores.max()
         with torch.no_grad():
-            z, z_masked = (log_softmax(module(data[None])[0]) for data in (leaf[0], row[:length]))
+            z, z_masked = (
+                log_softmax(module(data[None])[0]) for data in (torch.from_numpy(x), row[:length])
+            )
         task.append(-z[codes[i]].item())
         consistency.append((z.exp() * (z - z_masked)).sum().item())
     assert consistency[2] > 0 and LENGTHS[2] == 1
