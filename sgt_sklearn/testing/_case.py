@@ -8,7 +8,15 @@ import torch
 from sklearn.base import clone, is_classifier, is_regressor
 from torch import nn
 
-KINDS = {"tabular": (48, 6), "image": (36, 2, 6, 6)}
+from sgt_sklearn.testing._samples import (
+    KINDS,
+    Series,
+    Tokens,
+    make_samples,
+    read_samples,
+    same_array,
+)
+
 _SEED = 0
 
 
@@ -19,9 +27,9 @@ class Case:
     ----------
     estimator : SaliencyGuidedMixin
         The estimator that is checked.
-    X, y : ndarray or None
+    X, y : array-like, list, dict or None
         Data that it can be fitted on; None makes data of `kind`.
-    kind : {"tabular", "image"}
+    kind : {"tabular", "image", "series", "ragged", "tokens"}
         Kind of the data that are made.
     """
 
@@ -33,26 +41,34 @@ class Case:
             )
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together, got one of them.")
+        self.estimator = estimator
         if X is None:
             if kind not in KINDS:
                 raise ValueError(f"kind must be one of {sorted(KINDS)}, got {kind!r}.")
-            X = _make_inputs(KINDS[kind])
-            y = _make_targets(estimator, X)
-        self.estimator, self.X, self.y = estimator, np.asarray(X), np.asarray(y)
-        if self.X.ndim < 2 or self.X.dtype.kind != "f" or len(self.X) < 12:
-            raise ValueError(
-                "X must be one floating-point array of at least 12 samples, got shape "
-                f"{self.X.shape} and dtype {self.X.dtype}."
-            )
-        self.labels = _labels(estimator.feature_groups, self.X)
-        self.n_groups = len(np.unique(self.labels))
+            if (kind == "tokens") != self._takes_tokens:
+                raise ValueError(
+                    "kind must be 'tokens' for modules of tokens (given by name as 'text_cnn', or "
+                    f"with embedding= naming the submodule), and only there, got {kind!r} for "
+                    f"module={estimator.module!r} with embedding={estimator.embedding!r}."
+                )
+            self.samples = make_samples(kind, self.names_module)
+            y = _make_targets(estimator, self.samples.cells)
+        else:
+            self.samples = read_samples(X, named=self.names_module, tokens=self._takes_tokens)
+        self.y = np.asarray(y)
+        self.n_groups = self.count_groups(self.labels(estimator.feature_groups)).max()
         if self.n_groups < 2:
             raise ValueError(
                 "X must have at least 2 groups of features to hide one and show one, got "
                 f"{self.n_groups}."
             )
         # three batches an epoch, the last of them smaller
-        self.batch_size = math.ceil(len(self.X) / 3) + 1
+        self.batch_size = math.ceil(len(self.samples) / 3) + 1
+
+    @property
+    def X(self):
+        """The data as they are passed to the estimator."""
+        return self.samples.X
 
     @property
     def name(self):
@@ -68,6 +84,22 @@ class Case:
     def names_module(self):
         """Whether the network is given by name, so that the estimator validates its input."""
         return isinstance(self.estimator.module, str)
+
+    @property
+    def _takes_tokens(self):
+        module, embedding = self.estimator.module, self.estimator.embedding
+        named = isinstance(module, str) and module.startswith("text_")
+        return named or not (isinstance(embedding, str) and embedding == "auto")
+
+    @property
+    def has_tokens(self):
+        """Whether X holds tokens."""
+        return isinstance(self.samples, Tokens)
+
+    @property
+    def has_series(self):
+        """Whether X holds series."""
+        return isinstance(self.samples, Series) or self.samples.array.ndim == 3
 
     @property
     def keeps_history(self):
@@ -100,8 +132,26 @@ class Case:
     def fit(self, **params):
         """A fitted clone."""
         estimator = self.make(**params)
-        estimator.fit(self.X.copy(), self.y.copy())
+        estimator.fit(self.samples.copy(), self.y.copy())
         return estimator
+
+    def labels(self, feature_groups):
+        """Labels of the groups of one sample, as the documentation defines them."""
+        shape = self.samples.array.shape[1:]
+        cells = np.arange(math.prod(shape)).reshape(shape)
+        if not isinstance(feature_groups, str):
+            return np.unique(np.asarray(feature_groups), return_inverse=True)[1].reshape(shape)
+        if feature_groups == "pixel" or (feature_groups == "auto" and len(shape) == 3):
+            return np.broadcast_to(cells[0], shape)
+        if feature_groups == "feature" and len(shape) == 2:
+            return np.broadcast_to(np.arange(shape[1]), shape)
+        if feature_groups == "time":
+            return np.broadcast_to(np.arange(shape[0])[:, None], shape)
+        return cells  # those of "time_then_feature" are cells, too, hidden in another order
+
+    def count_groups(self, labels):
+        """Number of groups in each sample that are not padding as a whole."""
+        return np.array([len(np.unique(labels[valid])) for valid in self.samples.valid])
 
 
 def criterion_is(estimator, kinds):
@@ -139,10 +189,32 @@ def expect_same_net(one, other, what):
     expect(not names, f"bitwise the same parameters {what}", f"other values of {names[:4]}")
 
 
-def same_array(one, other):
-    """Whether two arrays are bitwise the same."""
-    return (
-        one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
+def same_values(one, other):
+    """Whether two arrays, or lists of arrays, are bitwise the same."""
+    if isinstance(one, list) or isinstance(other, list):
+        return (
+            type(one) is type(other)
+            and len(one) == len(other)
+            and all(map(same_values, one, other))
+        )
+    return same_array(np.asarray(one), np.asarray(other))
+
+
+def expect_close(values, expected, what, *, rtol=1e-4, scale=None):
+    """Raise unless predictions or attributions are the same up to rounding at their scale."""
+    expect(
+        values.shape == expected.shape,
+        f"the shape {expected.shape} of {what}",
+        f"shape {values.shape}",
+    )
+    if expected.dtype.kind not in "fc":
+        expect(np.array_equal(values, expected), f"the same values of {what}", "others")
+        return
+    atol = 1e-5 * (max(1.0, np.abs(expected).max(initial=0)) if scale is None else scale)
+    expect(
+        np.allclose(values, expected, rtol=rtol, atol=atol),
+        f"the same values of {what}",
+        f"a difference of {np.abs(values - expected).max():.2g}",
     )
 
 
@@ -152,14 +224,8 @@ def rows_of(values):
     return values.reshape(len(values), -1)
 
 
-def _make_inputs(shape):
-    rng = np.random.default_rng(_SEED)
-    return rng.normal(size=shape).astype(np.float32)
-
-
-def _make_targets(estimator, X):
+def _make_targets(estimator, cells):
     """Targets that depend on the first cells of each sample."""
-    cells = X.reshape(len(X), -1)
     if criterion_is(estimator, (nn.BCEWithLogitsLoss, nn.BCELoss)):
         return (cells[:, 0] > cells[:, 1]).astype(np.float32)
     if is_classifier(estimator):
@@ -171,15 +237,3 @@ def _make_targets(estimator, X):
         )
     y = (cells[:, 0] - 2 * cells[:, 1]).astype(np.float32)
     return y if isinstance(estimator.module, str) else y[:, None]
-
-
-def _labels(feature_groups, X):
-    """Labels of the groups of one sample, as the documentation defines them."""
-    shape = X.shape[1:]
-    if not isinstance(feature_groups, str):
-        return np.unique(np.asarray(feature_groups), return_inverse=True)[1].reshape(shape)
-    if feature_groups == "pixel" or (feature_groups == "auto" and X.ndim == 4):
-        return np.broadcast_to(np.arange(int(np.prod(shape[1:]))).reshape(shape[1:]), shape)
-    if feature_groups == "feature" and X.ndim == 3:
-        return np.broadcast_to(np.arange(shape[1]), shape)
-    return np.arange(int(np.prod(shape))).reshape(shape)

@@ -1,6 +1,13 @@
 """The list of the checks, and how they run."""
 
-from sgt_sklearn.testing import _contract, _explanations, _guidance, _predictions, _seeds
+from sgt_sklearn.testing import (
+    _contract,
+    _explanations,
+    _guidance,
+    _padding,
+    _predictions,
+    _seeds,
+)
 from sgt_sklearn.testing._case import Case
 
 # in the order in which they run: what breaks much comes first
@@ -26,6 +33,7 @@ _CHECKS = (
     _predictions.check_batch_size,
     _explanations.check_attribute,
     _explanations.check_gradient,
+    _padding.check_padding,
 )
 _NEEDS = {
     _contract.check_bad_input: lambda case: case.names_module,
@@ -33,6 +41,7 @@ _NEEDS = {
     _guidance.check_history: lambda case: case.keeps_history,
     _predictions.check_probabilities: lambda case: case.kind_of_target == "class",
     _explanations.check_gradient: lambda case: case.kind_of_target is not None,
+    _padding.check_padding: lambda case: case.samples.padded,
 }
 
 

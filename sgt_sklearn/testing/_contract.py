@@ -10,7 +10,14 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from sgt_sklearn.testing._case import expect, expect_same_net, rows_of, same_array, weights
+from sgt_sklearn.testing._case import (
+    expect,
+    expect_same_net,
+    rows_of,
+    same_values,
+    weights,
+)
+from sgt_sklearn.testing._samples import same_array
 
 
 def check_parameters(case):
@@ -92,13 +99,13 @@ def _is_plain(value):
 
 def check_data_unchanged(case):
     """Neither fit nor predict nor attribute write to their data."""
-    X, y = case.X.copy(), case.y.copy()
+    X, y = case.samples.copy(), case.y.copy()
     estimator = case.make()
     for method in ("fit", "partial_fit", "predict", "attribute"):
         arguments = (X, y) if "fit" in method else (X,)
         getattr(estimator, method)(*arguments)
-        for name, array, original in (("X", X, case.X), ("y", y, case.y)):
-            expect(same_array(array, original), f"{name} unchanged by {method}", "other values")
+        expect(case.samples.is_unchanged(X), f"X unchanged by {method}", "other values")
+        expect(same_array(y, case.y), f"y unchanged by {method}", "other values")
 
 
 class _Stop(Exception):
@@ -150,7 +157,7 @@ def _fail(estimator, method, case):
         epochs.append(len(estimator.history))
         if epochs[-1] > epochs[0]:
             raise _Stop
-        return torch.zeros_like(x)
+        return case.samples.replaced(x)
 
     before = estimator.mask_fill
     estimator.set_params(mask_fill=fill)
@@ -162,23 +169,15 @@ def _fail(estimator, method, case):
 
 
 def check_bad_input(case):
-    """Input that is not finite or has another shape is refused."""
+    """Input that is not finite, has another shape or holds no tokens is refused."""
     X, y = case.X, case.y
-    nan, infinite, flat = X.copy(), X.copy(), X.reshape(-1)
-    nan.flat[0], infinite.flat[-1] = np.nan, -np.inf
-    bad = {
-        "NaN": (nan, y),
-        "infinity": (infinite, y),
-        "one axis": (flat[: len(y)], y),
-        "no rows": (X[:0], y[:0]),
-        "X and y of different lengths": (X, y[:-1]),
-        "no y": (X, None),
-    }
+    bad = {what: (data, y) for what, data in case.samples.bad_to_fit().items()}
+    bad["no rows"] = (bad["no rows"][0], y[:0])
+    bad |= {"X and y of different lengths": (X, y[:-1]), "no y": (X, None)}
     for what, data in bad.items():
         _expect_value_error(case.make().fit, data, f"fit with {what}")
     estimator = case.fit()
-    bad = {"NaN": nan, "infinity": infinite, "fewer features": X[..., :-1], "no rows": X[:0]}
-    for what, data in bad.items():
+    for what, data in case.samples.bad_to_predict().items():
         for method in ("predict", "attribute"):
             _expect_value_error(getattr(estimator, method), (data,), f"{method} with {what}")
 
@@ -203,8 +202,8 @@ def check_pickle(case):
         expect(not changed, f"equal parameters after {how}", f"other values of {changed}")
         expect_same_net(weights(other), weights(estimator), f"after {how}")
         for method in ("predict", "attribute"):
-            values = [np.asarray(getattr(net, method)(case.X)) for net in (other, estimator)]
-            expect(same_array(*values), f"the same values of {method} after {how}", "others")
+            values = [getattr(net, method)(case.X) for net in (other, estimator)]
+            expect(same_values(*values), f"the same values of {method} after {how}", "others")
 
 
 def _through_joblib(estimator):
@@ -222,17 +221,16 @@ def check_sample_weight(case):
         return  # such a criterion cannot be weighted, and fit says so
     plain = weights(estimator)
     ones = case.make(mask_order="random")
-    ones.fit(case.X, case.y, sample_weight=np.ones(len(case.X)))
+    ones.fit(case.X, case.y, sample_weight=np.ones(len(case.y)))
     for name, value in weights(ones).items():
         expect(
             np.allclose(value, plain[name], rtol=1e-5, atol=1e-5),
             f"{name} of a fit with weights of 1 as without weights, to 1e-5",
             f"a difference of {np.abs(value - plain[name]).max():.2g}",
         )
-    sample_weight = np.ones(len(case.X))
+    sample_weight = np.ones(len(case.y))
     sample_weight[1::4] = 0
-    garbage = case.X.copy()
-    garbage[1::4] = 1 + 3 * garbage[1::4]
+    garbage = case.samples.other_rows(slice(1, None, 4))
     nets = [case.make().fit(X, case.y, sample_weight=sample_weight) for X in (case.X, garbage)]
     expect_same_net(*map(weights, nets), "whatever the rows of weight 0 are")
 

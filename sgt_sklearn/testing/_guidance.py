@@ -1,5 +1,6 @@
 """What is hidden in training, and what that does."""
 
+from collections import Counter
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,7 +16,7 @@ def check_consistency_weight_zero(case):
 
     def fill(x, generator):
         filled.append(len(x))
-        return torch.zeros_like(x)
+        return case.samples.replaced(x)
 
     plain = case.fit(consistency_weight=0, mask_fill=fill)
     expect(not filled, "no masks with consistency_weight=0", f"{len(filled)} calls of mask_fill")
@@ -41,71 +42,143 @@ def check_masks(case):
     """In each step exactly k groups of each sample are hidden as a whole, and no other cell."""
     least = 1 / case.n_groups
     for fraction in sorted({max(least, 0.25), max(least, 0.6)}):
-        k = int(fraction * case.n_groups + 1e-9)
-        clean, masked = _record(case, fraction)
-        expect(clean, "calls of mask_fill in training", "none")
+        _check_masks(case, fraction, case.estimator.feature_groups)
+    if not case.has_series:
+        return
+    for groups in ("time", "feature", "time_then_feature"):
+        if case.count_groups(case.labels(groups)).max() > 1:
+            _check_masks(case, 0.5, groups)
+
+
+def _check_masks(case, fraction, feature_groups):
+    batches, n_calls = _record(case, fraction, feature_groups)
+    expect(n_calls, "calls of mask_fill in training", "none")
+    expect(
+        len(batches) == n_calls,
+        f"the module to get a masked batch for each of {n_calls} calls of mask_fill",
+        len(batches),
+    )
+    if case.samples.lengths is not None and not case.has_tokens:
+        _expect_lengths(case, batches)
+    for clean, hidden, visible, lengths in batches:
+        valid = case.samples.valid_in(clean, lengths)
+        touched = ((hidden | (visible != clean)) & ~valid).sum()
+        expect(not touched, "padding as it was in the batch", f"{touched} other values there")
         expect(
-            len(masked) == len(clean),
-            f"the module to get a masked batch for each of {len(clean)} calls of mask_fill",
-            len(masked),
+            (visible == clean)[~hidden].all(),
+            "the values of the batch in all cells that are not hidden",
+            "others",
         )
-        for x, (hidden, visible) in zip(clean, masked, strict=True):
-            expect(
-                (visible == x)[~hidden].all(),
-                "the values of the batch in all cells that are not hidden",
-                "others",
-            )
-            _expect_whole_groups(hidden, case.labels, k)
+        if isinstance(feature_groups, str) and feature_groups == "time_then_feature":
+            _expect_steps_and_cells(hidden, valid, fraction)
+        else:
+            _expect_whole_groups(hidden, valid, case.labels(feature_groups), fraction)
 
 
-def _record(case, fraction):
-    """Fit, and return the clean batches of the fill and the masked ones of the module."""
-    # beyond all values of X, and exact in any floating-point type
-    mark = float(np.ceil(np.abs(case.X).max())) + 1
-    clean, masked = [], []
+def _record(case, fraction, feature_groups):
+    """Fit, and return the masked batches of the module, and how often the fill was called."""
+    filled, batches = [], []
 
     def fill(x, generator):
-        clean.append(x.detach().cpu().numpy().copy())
-        return torch.full_like(x, mark)
+        values = case.samples.replaced(x)
+        filled.append([tensor.detach().cpu().numpy().copy() for tensor in (x, values)])
+        return values
 
-    def look(module, inputs):
-        x = inputs[0] if inputs else None
-        awaited = len(masked) < len(clean)
-        if not awaited or not isinstance(x, torch.Tensor) or x.shape != clean[-1].shape:
+    def look(tensors):
+        if len(batches) == len(filled):
             return
-        x = x.detach().cpu().numpy()
-        hidden = x == mark
+        clean, replaced = filled[-1]
+        x = next((tensor for tensor in tensors if tensor.shape == clean.shape), None)
+        if x is None:
+            return
+        x = x.detach().cpu().numpy().copy()
+        hidden = x == replaced
         if hidden.any():
-            masked.append((hidden, x.copy()))
+            batches.append((clean, hidden, x, _lengths_among(tensors, len(x))))
 
-    estimator = case.make(mask_fraction=fraction, mask_fill=fill)
+    estimator = case.make(mask_fraction=fraction, mask_fill=fill, feature_groups=feature_groups)
     with _each_forward(look):
         estimator.fit(case.X, case.y)
-    return clean, masked
+    return batches, len(filled)
+
+
+def _lengths_among(tensors, n_samples):
+    """What follows the batch as forward(X, lengths), or None."""
+    for tensor in tensors[1:]:
+        if tensor.shape == (n_samples,) and not tensor.is_floating_point():
+            return tensor.cpu().numpy()
+    return None
 
 
 @contextmanager
 def _each_forward(look):
-    handle = register_module_forward_pre_hook(look)
+    """Let a function see the tensors that each module gets, by position or name."""
+    handles = {}
+
+    def look_by_name(module, args, kwargs):
+        look([value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)])
+
+    def meet(module, args):
+        # hooks of all modules are not told of arguments by name, those of one are: from its
+        # second pass on, which is early enough, because the first of a step is not masked
+        if module not in handles:
+            handles[module] = module.register_forward_pre_hook(look_by_name, with_kwargs=True)
+
+    met = register_module_forward_pre_hook(meet)
     try:
         yield
     finally:
-        handle.remove()
+        for handle in (met, *handles.values()):
+            handle.remove()
 
 
-def _expect_whole_groups(hidden, labels, k):
-    hidden = hidden.reshape(len(hidden), -1)
-    member = labels.reshape(-1, 1) == np.unique(labels)
-    counts = hidden.astype(int) @ member
-    sizes = member.sum(axis=0)
+def _expect_lengths(case, batches):
+    """Each series comes with its own length: none of a length more often than it is in X."""
+    n_epochs = 2
+    known = Counter(case.samples.lengths.tolist())
+    given = Counter()
+    for clean, _, _, lengths in batches:
+        full = np.full(len(clean), clean.shape[1])
+        given.update((full if lengths is None else lengths).tolist())
+    wrong = sorted(n for n in given if given[n] > n_epochs * known[n])
+    expect(
+        not wrong,
+        "the module to get the lengths of the series",
+        f"the length {wrong[:1]} {[given[n] for n in wrong[:1]]} times in {n_epochs} epochs",
+    )
+
+
+def _expect_whole_groups(hidden, valid, labels, fraction):
+    hidden, valid = hidden.reshape(len(hidden), -1), valid.reshape(len(valid), -1)
+    member = (labels.reshape(-1, 1) == np.unique(labels)).astype(int)
+    counts, sizes = (hidden & valid).astype(int) @ member, valid.astype(int) @ member
     partly = (counts > 0) & (counts < sizes)
     expect(not partly.any(), "whole groups to be hidden", f"{partly.sum()} groups hidden in part")
-    n_hidden = np.unique((counts == sizes).sum(axis=1))
-    expect(
-        n_hidden.tolist() == [k],
-        f"exactly k = {k} of {len(sizes)} groups hidden in each sample",
-        f"{n_hidden.tolist()} groups",
-    )
+    able = (sizes > 0).sum(axis=1)
+    n_hidden = (counts > 0).sum(axis=1)
+    for n_groups in np.unique(able):
+        k = int(fraction * n_groups + 1e-9)
+        got = np.unique(n_hidden[able == n_groups])
+        expect(
+            got.tolist() == [k],
+            f"exactly k = {k} of {n_groups} groups hidden in each sample",
+            f"{got.tolist()} groups",
+        )
+
+
+def _expect_steps_and_cells(hidden, valid, fraction):
+    """Whole steps first, then cells of the others."""
+    for cells, inside in zip(hidden, valid, strict=True):
+        n_cells, n_steps = inside.sum(), inside.any(axis=1).sum()
+        k = int(fraction * n_cells + 1e-9)
+        expect(
+            cells.sum() == k,
+            f"exactly K = {k} of {n_cells} cells hidden in a series of {n_steps} steps",
+            f"{cells.sum()} cells",
+        )
+        whole = int((1 - (1 - fraction) ** 0.5) * n_steps + 1e-9)
+        got = (cells | ~inside)[inside.any(axis=1)].all(axis=1).sum()
+        expect(got >= whole, f"at least {whole} of {n_steps} steps hidden as a whole", got)
 
 
 def check_history(case):

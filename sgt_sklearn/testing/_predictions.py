@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from sgt_sklearn.testing._case import expect, rows_of
+from sgt_sklearn.testing._case import expect, expect_close, rows_of
 
 
 def check_predictions(case):
     """Predictions have one row a sample, of known labels or finite numbers."""
     estimator = case.fit()
     predicted = np.asarray(estimator.predict(case.X))
-    expect(len(predicted) == len(case.X), f"{len(case.X)} predictions", len(predicted))
+    expect(len(predicted) == len(case.y), f"{len(case.y)} predictions", len(predicted))
     expect(
         np.array_equal(predicted, estimator.predict(case.X)),
         "the same predictions when asked again",
@@ -36,7 +36,7 @@ def check_probabilities(case):
     estimator = case.fit()
     probabilities = np.asarray(estimator.predict_proba(case.X))
     classes = np.asarray(estimator.classes_)
-    shape = (len(case.X), len(classes))
+    shape = (len(case.y), len(classes))
     expect(probabilities.shape == shape, f"shape {shape}", f"shape {probabilities.shape}")
     inside = (probabilities >= 0).all() and (probabilities <= 1).all()
     expect(inside, "probabilities in [0, 1]", [probabilities.min(), probabilities.max()])
@@ -64,26 +64,15 @@ def _columns(predicted, classes):
 def check_batch_size(case):
     """A prediction depends on its row alone, not on the batch that it is in."""
     estimator = case.fit()
-    few = case.X[:: max(1, len(case.X) // 7)]
+    rows = np.arange(len(case.y))[:: max(1, len(case.y) // 7)]
+    few = case.samples.take(rows)
     for method in ("predict", "predict_proba"):
         if not hasattr(estimator, method):
             continue
         ask = getattr(estimator, method)
         expected = rows_of(ask(few))
         estimator.set_params(batch_size=3)
-        _expect_close(rows_of(ask(few)), expected, f"{method} with batch_size=3")
-        single = np.concatenate([rows_of(ask(few[i : i + 1])) for i in range(len(few))])
-        _expect_close(single, expected, f"{method} of one row at a time")
+        expect_close(rows_of(ask(few)), expected, f"{method} with batch_size=3")
+        single = np.concatenate([rows_of(ask(case.samples.alone(row))) for row in rows])
+        expect_close(single, expected, f"{method} of one row at a time")
         estimator.set_params(batch_size=case.batch_size)
-
-
-def _expect_close(values, expected, what):
-    if expected.dtype.kind not in "fc":
-        expect(np.array_equal(values, expected), f"the same values of {what}", "others")
-        return
-    atol = 1e-5 * max(1.0, np.abs(expected).max())
-    expect(
-        values.shape == expected.shape and np.allclose(values, expected, rtol=1e-4, atol=atol),
-        f"the same values of {what}",
-        f"a difference of {np.abs(values - expected).max():.2g}",
-    )

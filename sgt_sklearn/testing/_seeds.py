@@ -10,17 +10,17 @@ from sgt_sklearn.testing._case import differing, expect, expect_same_net, weight
 
 def check_random_state(case):
     """The same int gives bitwise the same net, another int another."""
-    estimator = case.fit(mask_fill="sample_uniform")
+    estimator = case.fit(mask_fill=case.samples.fill)
     first = weights(estimator)
     history = _losses(estimator)
     torch.rand(3), np.random.rand(3)  # noqa: NPY002
-    second = case.fit(mask_fill="sample_uniform")
+    second = case.fit(mask_fill=case.samples.fill)
     expect_same_net(weights(second), first, "of two fits with random_state=0")
     expect(_losses(second) == history, "the same losses of both fits", "others")
     if not isinstance(estimator.module, torch.nn.Module):  # an instance is trained in place
         estimator.fit(case.X, case.y)
         expect_same_net(weights(estimator), first, "of a second fit with random_state=0")
-    other = case.fit(mask_fill="sample_uniform", random_state=1)
+    other = case.fit(mask_fill=case.samples.fill, random_state=1)
     expect(differing(weights(other), first), "another net for random_state=1", "the same net")
 
 

@@ -45,7 +45,7 @@ class HidesParameter(SaliencyGuidedClassifier):
 class HalvesRate(SaliencyGuidedClassifier):
     def set_params(self, **kwargs):
         if len(kwargs) > 5:
-            kwargs["lr"] = kwargs["lr"] / 2
+            kwargs["lr"] = 0.001
         return super().set_params(**kwargs)
 
 

@@ -91,7 +91,8 @@ def test_what_cannot_be_checked_is_refused(arguments, error, message):
 
 
 def test_unknown_kind():
-    with pytest.raises(ValueError, match=r"kind must be one of .'image', 'tabular'., got 'text'"):
+    kinds = "'image', 'ragged', 'series', 'tabular', 'tokens'"
+    with pytest.raises(ValueError, match=f"kind must be one of .{kinds}., got 'text'"):
         guided_checks(SaliencyGuidedClassifier(), kind="text")
 
 
