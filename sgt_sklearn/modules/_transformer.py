@@ -23,8 +23,10 @@ class _Attention(nn.Module):
 
     def forward(self, x, seen):
         """Attend; `seen` is a mask of what each step sees, or whether it sees no later one."""
-        projected = self.project(x).unflatten(2, (3, self.n_heads, -1))
-        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
+        query, key, value = (
+            part.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+            for part in self.project(x).chunk(3, 2)
+        )
         options = {"is_causal": seen} if isinstance(seen, bool) else {"attn_mask": seen}
         attended = functional.scaled_dot_product_attention(query, key, value, **options)
         return self.out(attended.transpose(1, 2).flatten(2))
