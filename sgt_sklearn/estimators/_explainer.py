@@ -220,6 +220,9 @@ class TokenExplainer(Explainer):
             raise ValueError(
                 f"baseline must hold token ids for an input of tokens, got {baseline.dtype}."
             )
+        n_tokens = getattr(self.embedding, "num_embeddings", np.inf)
+        if not 0 <= baseline.min() <= baseline.max() < n_tokens:
+            raise ValueError(f"baseline must hold token ids from 0 to {n_tokens - 1}.")
         self.baseline = _broadcast(baseline.to(x.dtype), x)
 
     def n_cells(self, x):

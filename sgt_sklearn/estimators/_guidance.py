@@ -145,8 +145,13 @@ class Guidance:
         if self._compared:
             # of an earlier evaluation of the step, whose graph is not needed any more
             self.passes, self._compared = [], False
+        lengths = lengths_of(inputs, x)
+        if lengths is None and embedding is not None:
+            lengths = token_counts(x, embedding)
+            # in a row of padding only nothing is hidden, as it has no token
+            lengths = None if lengths is None else lengths.clamp_min(1)
         kept = {
-            "lengths": lengths_of(inputs, x) if embedding is None else token_counts(x, embedding),
+            "lengths": lengths,
             "embedding": embedding,
             "embedded": embedded.output if self._captures else None,
         }

@@ -77,9 +77,11 @@ def kind_of_data(module, X):
         None where "auto" has no network for it, as it has another number of axes or is no array.
     """
     takes = _takes(module)
-    if takes in (["series"], ["tokens"]) or is_ragged(X):
-        return takes[0] if len(takes) == 1 else "series"
+    if takes in (["series"], ["tokens"]):
+        return takes[0]
     try:
+        if is_ragged(X) and "series" in takes:
+            return "series"
         return _OF_AXES.get(len(np.shape(X)))
     except ValueError:  # nested lists of unequal length
         return None

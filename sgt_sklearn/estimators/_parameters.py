@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sgt_sklearn.attribution import SALIENCY_OUTPUTS
-from sgt_sklearn.guidance import DIVERGENCES, FILLS, MASK_ORDERS
+from sgt_sklearn.guidance import DIVERGENCES, FILLS, MASK_ORDERS, TOKEN_FILLS
 
 SCHEDULES = ("constant", "ramp")
 SALIENCY_PASSES = ("shared", "separate")
@@ -112,7 +112,8 @@ def check_guidance_parameters(params):
     _check_name(params, "mask_schedule", SCHEDULES)
     _check_name(params, "mask_order", MASK_ORDERS)
     _check_name(params, "saliency_output", SALIENCY_OUTPUTS)
-    _check_name(params, "mask_fill", FILLS, other="a callable (x, generator) -> tensor")
+    fills = dict.fromkeys((*FILLS, *TOKEN_FILLS))
+    _check_name(params, "mask_fill", fills, other="a callable (x, generator) -> tensor")
     _check_name(params, "saliency_pass", SALIENCY_PASSES)
     _check_name(
         params,

@@ -128,7 +128,10 @@ class ValidationMixin:
             f"{self.module!r}, 0 for padding at the end of rows (texts through "
             "sgt_sklearn.preprocessing.TokenEncoder)"
         )
-        X = np.asarray(X)
+        try:
+            X = np.asarray(X)
+        except ValueError as error:
+            raise ValueError(f"{must_be}. {error}") from error
         if X.dtype.kind not in "iu" or X.ndim != 2 or 0 in X.shape:
             raise ValueError(f"{must_be}, got shape {X.shape} of {X.dtype}.")
         if X.min() < 0:
@@ -156,7 +159,9 @@ class ValidationMixin:
     def _record_features(self, X, fresh):
         if not hasattr(X, "shape") or len(X.shape) < 2:
             return
-        if len(X.shape) == 3:
+        if not is_auto(self.embedding):
+            self._check_n_features(1, fresh)
+        elif len(X.shape) == 3:
             self._check_n_features(X.shape[-1], fresh)
         else:
             validate_data(self, X, reset=fresh, skip_check_array=True)
@@ -166,7 +171,8 @@ class ValidationMixin:
         X, lengths = array_and_lengths(X)
         shape, kind = tuple(X.shape[1:]), self._input_kind_
         if not self._has_named_module():
-            kind = kind_of_tensor(X.ndim, tokens=False)
+            tokens = not is_auto(self.embedding) and to_numpy(X[:1]).dtype.kind in "iu"
+            kind = kind_of_tensor(X.ndim, tokens=tokens)
         settings = {"feature_groups": "cell"}
         if kind is not None or not is_auto(self.feature_groups):
             settings = resolve_auto(self.get_guidance_params(), kind)
