@@ -20,13 +20,19 @@ from sgt_sklearn.estimators._parameters import is_auto
 from sgt_sklearn.estimators._persistence import PersistenceMixin
 from sgt_sklearn.estimators._session import fit_session
 from sgt_sklearn.estimators._validation import ValidationMixin
+from sgt_sklearn.estimators._validation_sets import ValidationSetsMixin
 from sgt_sklearn.modules import StandardizedInput
 
 _SKORCH_STATE = ("history_", "initialized_", "virtual_params_")
 
 
 class SaliencyGuidedEstimator(
-    ValidationMixin, OptimizerMixin, SaliencyGuidedMixin, ImportancesMixin, PersistenceMixin
+    ValidationMixin,
+    ValidationSetsMixin,
+    OptimizerMixin,
+    SaliencyGuidedMixin,
+    ImportancesMixin,
+    PersistenceMixin,
 ):
     """Base of the classifier and the regressor; put before a skorch net class."""
 
