@@ -58,10 +58,13 @@ def _check_masks(case, fraction, feature_groups):
         f"the module to get a masked batch for each of {n_calls} calls of mask_fill",
         len(batches),
     )
-    if case.samples.lengths is not None and not case.has_tokens:
-        _expect_lengths(case, batches)
-    for clean, hidden, visible, lengths in batches:
-        valid = case.samples.valid_in(clean, lengths)
+    batches = [
+        (clean, hidden, visible, case.samples.valid_in(clean, lengths))
+        for clean, hidden, visible, lengths in batches
+    ]
+    if case.samples.padded:
+        _expect_lengths(case, [valid for *_, valid in batches])
+    for clean, hidden, visible, valid in batches:
         touched = ((hidden | (visible != clean)) & ~valid).sum()
         expect(not touched, "padding as it was in the batch", f"{touched} other values there")
         expect(
@@ -133,18 +136,17 @@ def _each_forward(look):
 
 
 def _expect_lengths(case, batches):
-    """Each series comes with its own length: none of a length more often than it is in X."""
+    """Samples come with their own lengths: none more often than it is in X."""
     n_epochs = 2
     known = Counter(case.samples.lengths.tolist())
     given = Counter()
-    for clean, _, _, lengths in batches:
-        full = np.full(len(clean), clean.shape[1])
-        given.update((full if lengths is None else lengths).tolist())
+    for valid in batches:
+        given.update(valid.reshape(*valid.shape[:2], -1).any(axis=2).sum(axis=1).tolist())
     wrong = sorted(n for n in given if given[n] > n_epochs * known[n])
     expect(
         not wrong,
-        "the module to get the lengths of the series",
-        f"the length {wrong[:1]} {[given[n] for n in wrong[:1]]} times in {n_epochs} epochs",
+        "the module to get samples of the lengths of X",
+        "".join(f"{given[n]} samples of length {n} in {n_epochs} epochs" for n in wrong[:1]),
     )
 
 

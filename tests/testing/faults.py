@@ -1,6 +1,7 @@
-"""The register of estimators with one fault each."""
+"""The registers of estimators and of networks with one fault each."""
 
 FAULTS = []
+NET_FAULTS = []
 
 
 def fault(check, message, *, options=None):
@@ -8,6 +9,16 @@ def fault(check, message, *, options=None):
 
     def register(cls):
         FAULTS.append((check, cls, message, options or {}))
+        return cls
+
+    return register
+
+
+def net_fault(check, message):
+    """Register a module class whose estimator a check must refuse, unlike that of its base."""
+
+    def register(cls):
+        NET_FAULTS.append((check, cls, message))
         return cls
 
     return register

@@ -8,9 +8,9 @@ from skorch import NeuralNet, NeuralNetClassifier
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedMixin, SaliencyGuidedRegressor
 from sgt_sklearn.testing import check_guided_estimator, guided_checks
-from tests.testing import broken_contract  # noqa: F401  (its import registers faults)
+from tests.testing import broken_contract, broken_sequences  # noqa: F401  (register faults)
 from tests.testing.broken_training import AbsoluteGradient, PredictsUnknown
-from tests.testing.faults import FAULTS
+from tests.testing.faults import FAULTS, NET_FAULTS
 
 SOUND = (SaliencyGuidedClassifier, SaliencyGuidedRegressor)
 
@@ -40,10 +40,34 @@ def test_each_fault_is_found(check, cls, message, options):
     named[check]()
 
 
+def net_checks(module):
+    embedding = "embedding" if module.kind == "tokens" else "auto"
+    estimator = SaliencyGuidedClassifier(module, embedding=embedding, device="cpu")
+    return {c.__name__: c for c in guided_checks(estimator, kind=module.kind)}
+
+
+@pytest.mark.parametrize(
+    ("check", "module", "message"),
+    NET_FAULTS,
+    ids=[f"{check}-{module.__name__}" for check, module, _ in NET_FAULTS],
+)
+def test_each_fault_of_a_network_is_found(check, module, message):
+    with pytest.raises(AssertionError, match=message) as caught:
+        net_checks(module)[check]()
+    assert f"{check} of SaliencyGuidedClassifier" in str(caught.value)
+    (sound,) = module.__bases__
+    net_checks(sound)[check]()
+
+
 def test_every_check_has_a_fault():
-    names = {check.__name__ for cls in SOUND for check in guided_checks(cls())}
+    names = {
+        check.__name__
+        for cls in SOUND
+        for kind in ("tabular", "ragged")
+        for check in guided_checks(cls(), kind=kind)
+    }
     assert names == {check for check, *_ in FAULTS}
-    assert len(names) == 21
+    assert len(names) == 22
 
 
 # what is not an estimator to check
