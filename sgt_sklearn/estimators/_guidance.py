@@ -163,7 +163,9 @@ class Guidance:
         if self._shape != x.shape[1:]:
             self._settle(x, embedding, forward)
         self._captures = self.shared and embedding is not None
-        return x.detach().requires_grad_(True) if self.shared and embedding is None else x
+        if not self.shared or embedding is not None or x.requires_grad:
+            return x  # what requires gradients passes them on to what it was computed from
+        return x.detach().requires_grad_(True)
 
     def loss(self, output, y, task, weight=None):
         """Task and consistency loss of a batch.
@@ -213,14 +215,25 @@ class Guidance:
             if output is kept.output or output is first_output(kept.output):
                 return kept
         net = type(self._net)
-        if not net.infer.__module__.startswith("sgt_sklearn."):
+        if not _is_ours(net.infer):
             raise TypeError(
                 f"Guidance compares what infer returns, which {net.__name__}.infer changes after "
                 "the fact: define infer in a class of its own, and put the mixin before it, as in "
                 "class Guided(SaliencyGuidedMixin, ThatClass)."
             )
         # get_loss of a subclass may reshape or choose before it calls the mixin's
-        return self.passes[-1]
+        kept, output = self.passes[-1], first_output(output)
+        if _is_ours(net.get_loss) or len(self.passes) > 1 or len(output) != len(kept.x):
+            raise TypeError(
+                "Guidance compares what infer returns with what it returns for the masked input, "
+                f"but the get_loss of {net.__name__} got an output of shape {tuple(output.shape)} "
+                f"that is none of those of the {len(self.passes)} calls of infer in this step: "
+                "call get_loss with each output as infer returned it, and add up the losses; what "
+                "joins or changes outputs belongs into infer of a class of its own, behind the "
+                "mixin, as in class Guided(SaliencyGuidedMixin, ThatClass). Or set "
+                "consistency_weight=0 to train without guidance."
+            )
+        return kept
 
     def _masked_input(self, clean, y, weight):
         # kept, so that an optimizer that evaluates a step several times sees one function of each
@@ -372,6 +385,10 @@ class _Pass:
     forward: object
     output: object
     structure: dict  # padding and embedding, as guidance.masked_input takes them
+
+
+def _is_ours(method):
+    return method.__module__.startswith("sgt_sklearn.")
 
 
 _LIKELIHOOD_OF = {name: likelihood for likelihood, name in DIVERGENCE_OF.items()}

@@ -104,7 +104,7 @@ class HandTrained:
             return task, torch.zeros_like(task)
         if self.masked is None:
             self.masked = slow_loop.masked_batch(
-                self.net, x, y, self.setting, self.statistics, self.generator
+                self.net, x.detach(), y, self.setting, self.statistics, self.generator
             )
             self.net.train()
         if self.masked is None:  # nothing is hidden
