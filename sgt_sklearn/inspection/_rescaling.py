@@ -9,7 +9,7 @@ from sgt_sklearn._series import is_ragged, padded, unpadded
 from sgt_sklearn.inspection._explained import explainer
 
 # Passes of this size were the fastest on a CPU.
-_CELLS_PER_BATCH = 2**19
+_CELLS_PER_BATCH = 320_000
 _PHI_ELSEWHERE = 0.1
 # Attributions of a batch and of a row alone differ by rounding, of this many units at most.
 _ROUNDING = 16
