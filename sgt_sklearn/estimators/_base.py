@@ -304,7 +304,6 @@ class SaliencyGuidedEstimator(
         if named and self._statistics_ is not None:
             built = StandardizedInput(built, self._statistics_.mean, self._statistics_.scale)
         self.module_ = built
-        self._note_dtype()
         return self
 
     def initialize_criterion(self):

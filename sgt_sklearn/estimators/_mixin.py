@@ -139,7 +139,6 @@ default="auto"
     _generator_states_ = None
     _mask_state_ = {}  # replaced, never written to
     _statistics_ = None
-    _module_dtype_ = None
 
     def __init__(
         self,
@@ -235,22 +234,12 @@ default="auto"
         self.history_ = History()
         return self
 
-    def initialize_module(self):
-        """Initialise the module.
-
-        Returns
-        -------
-        self
-            The net.
-        """
-        super().initialize_module()
-        self._note_dtype()
-        return self
-
-    def _note_dtype(self):
+    @property
+    def _module_dtype_(self):
+        # read whenever it is needed, as a module may be converted at any time
         module = getattr(self, "module_", None)
         parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
-        self._module_dtype_ = next((p.dtype for p in parameters if p.is_floating_point()), None)
+        return next((p.dtype for p in parameters if p.is_floating_point()), None)
 
     def fit(self, X, y=None, sample_weight=None, **fit_params):
         """Fit the net anew (unless `warm_start`).

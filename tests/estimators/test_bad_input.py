@@ -834,7 +834,6 @@ class Converts(Callback):
 
     def on_train_begin(self, net, **kwargs):
         net.module_.double()
-        net._note_dtype()
 
 
 @pytest.mark.parametrize("change", [Converts(), Freezer("0.*")], ids=["converts", "freezes"])

@@ -21,7 +21,7 @@ _LIBRARIES = ("sgt-sklearn", "torch", "skorch", "scikit-learn", "numpy", "safete
 _NOT_ATTRIBUTES = {
     *("callbacks_", "virtual_params_", "init_context_", "prefixes_"),
     *("cuda_dependent_attributes_", "initialized_", "history_"),
-    *("_device_", "_module_dtype_", "_mask_state_"),
+    *("_device_", "_mask_state_"),
     *_TRANSIENT,
 }
 _STATE_NAME = re.compile(r"_?[A-Za-z]\w*_", re.ASCII)

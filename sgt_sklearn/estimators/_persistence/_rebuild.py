@@ -120,7 +120,6 @@ def rebuild(cls, document, tensors, trusted, given):
     if moved:
         # states of generators do not carry over to generators of another kind
         net._generator_states_ = None
-    net._note_dtype()
     net.history_ = history
     return net
 
