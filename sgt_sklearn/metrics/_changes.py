@@ -5,7 +5,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from sgt_sklearn.metrics import _resolve
 from sgt_sklearn.metrics._checks import as_numeric_array, check_fractions, check_option
-from sgt_sklearn.metrics._perturbation import group_sizes, prepare
+from sgt_sklearn.metrics._perturbation import prepare
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
@@ -21,7 +21,7 @@ def prediction_changes(
     fractions = check_fractions(fractions, zero_allowed=False)
     check_option(outcome, "outcome", ("probability", "flip"))
     experiment = prepare(estimator, X, target=target, **options)
-    sizes = group_sizes(fractions, experiment.n_groups, at_least=1)
+    sizes = experiment.sizes(fractions, at_least=1)
     method, measure = _change_measure(experiment, y, target, outcome)
     return np.stack(
         [
@@ -46,7 +46,7 @@ def _change_measure(experiment, y, target, outcome):
             'estimator must have a method `predict_proba` for outcome="probability", got '
             f'{type(net).__name__}. Use outcome="flip".'
         )
-    base = experiment.ask("predict_proba", experiment.X).astype(np.float64)
+    base = experiment.predict("predict_proba").astype(np.float64)
     columns = _resolve.target_columns(net, target, n_samples, base.shape[1])
     if columns is None:
         columns = base.argmax(axis=1)
@@ -62,7 +62,7 @@ def _flips(experiment):
             'outcome must be "probability" for a regressor (its absolute change over the sd of '
             f'y), got "flip" with {type(net).__name__}, which predicts no classes.'
         )
-    base = experiment.ask("predict", experiment.X)
+    base = experiment.predict("predict")
 
     def changed(outputs):
         flips = (outputs != base).astype(np.float64)
@@ -73,7 +73,7 @@ def _flips(experiment):
 
 def _regression_changes(experiment, y, target):
     net, n_samples = experiment.net, experiment.n_samples
-    base = experiment.ask("predict", experiment.X).astype(np.float64).reshape(n_samples, -1)
+    base = experiment.predict("predict").astype(np.float64).reshape(n_samples, -1)
     n_outputs = base.shape[1]
     scale = _target_scale(net, y, n_samples, n_outputs)
     columns = _resolve.target_columns(net, target, n_samples, n_outputs)

@@ -9,8 +9,14 @@ _BLOCKS = {
             attribution and replacement happen in the space the last step sees: X passes through
             the steps before, and `attributions`, `groups` and `replacement` refer to the result.
 
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Samples the model is measured on, preferably held out.
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), list or dict
+            Samples the model is measured on, preferably held out. Series of unequal length are a
+            list of arrays of shape (n_timesteps_i, n_features), a dict of "X" and "lengths", or an
+            array in which trailing steps of NaN are padding. Integers of shape (n_samples,
+            n_tokens) are tokens, 0 behind the end of a row, for an estimator whose `module` is a
+            network for text or whose `embedding` is named; for any other where
+            `replacement="unknown"`. Padding is never ranked, replaced, counted or drawn from; what
+            it holds and how long it is changes nothing.
         """,
     "y": """
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
@@ -18,13 +24,16 @@ _BLOCKS = {
             the change.
         """,
     "attribution": """
-        attributions : array-like of the shape of X, default=None
+        attributions : array-like of the shape of X, or list, default=None
             Attributions that order the groups by their absolute values. None computes
             `estimator.attribute(X, method=method, target=target, standardized=True)`, where
-            `standardized` brings gradients of features with different units to one scale.
+            `standardized` brings gradients of features with different units to one scale. For
+            samples of unequal length a list of arrays, or an array whose padding is ignored.
 
-        method : str, default="saliency"
-            Attribution method; ignored if `attributions` is given.
+        method : str, default="auto"
+            Attribution method; ignored if `attributions` is given. "auto" is "saliency", and
+            "input_x_gradient" for tokens: behind a mean over tokens (module "text_bag"), saliency
+            is the same for all of them and orders nothing.
 
         target : "predicted", label or array-like of shape (n_samples,), default="predicted"
             Output that is attributed and, for probabilities, measured: the class predicted for the
@@ -34,25 +43,30 @@ _BLOCKS = {
     "fractions": """
         fractions : sequence of float in (0, 1], default=(0.1, 0.2, 0.3, 0.4, 0.5)
             Shares of the groups that count as named by the attribution; results are averaged. Of
-            G groups these are the first `max(1, floor(fraction * G))`.
+            the G groups of a sample that are not padding, these are the first
+            `max(1, floor(fraction * G))`.
         """,
     "replacement": """
-        replacement : {"marginal", "mean"} or callable, default="marginal"
-            What replaced cells become. "marginal": the values of another row of X, drawn anew for
-            each group, one row for all cells of a group, never the sample itself. "mean": the mean
-            over X of the column (2-d), of the feature over samples and times (3-d), or of the
-            channel (4-d). A callable gets X and a :class:`numpy.random.RandomState` and returns an
-            array of the shape of X from which replaced cells are taken.
+        replacement : {"auto", "marginal", "mean", "unknown"} or callable, default="auto"
+            What replaced cells become. "auto": "unknown" for tokens, otherwise "marginal".
+            "marginal": the values of another row of X, drawn anew for each group, one row for all
+            cells of a group, never the sample itself; of series of unequal length one that is long
+            enough, and where there is none the cells stay; of tokens any token of the other rows.
+            "mean": the mean over X of the column (2-d), of the feature over samples and times
+            (3-d), or of the channel (4-d). "unknown": the unknown token, 1. A callable gets X as
+            an array (NaN on padding of series) and a :class:`numpy.random.RandomState`, and
+            returns an array of its shape from which replaced cells are taken.
 
         n_draws : int, default=5
             How many times replacement and random order are drawn; results are averaged.
 
-        groups : array-like of shape X.shape[1:], default=None
-            A label (integer or string) for each cell of a sample. Cells that share a label are
-            replaced together and ranked by their mean absolute attribution. None takes the groups
-            of the fitted estimator (`feature_groups_`: pixels of an image, channels together) if
-            it has any, else each cell on its own. One-hot columns of one original column belong
-            together.
+        groups : str or array-like of shape X.shape[1:], default=None
+            Cells that are replaced together and ranked by their mean absolute attribution: "cell",
+            "feature", "time" or "token" alone, "pixel" (all channels), "time_then_feature" (of the
+            share f of the cells, the share `1 - sqrt(1 - f)` of the steps as a whole, then single
+            cells of the others), or a label (integer or string) for each cell, as one-hot columns
+            of one original column need. None takes the groups of the fitted estimator
+            (`feature_groups`, `feature_groups_`) if it has any, else each cell on its own.
         """,
     "outcome": """
         outcome : {"probability", "flip"}, default="probability"
@@ -71,8 +85,8 @@ _BLOCKS = {
             If `estimator` is not fitted.
         ValueError
             If an argument has the wrong shape or an unknown value, or the model cannot be measured
-            as asked: fewer than two samples with marginal replacement, a regressor whose scale of
-            y is unknown, flips of a regressor.
+            as asked: fewer than two samples with marginal replacement, a replacement that does not
+            fit the kind of X, a regressor whose scale of y is unknown, flips of a regressor.
         TypeError
             If an argument has the wrong type, or `estimator` lacks a method that is needed
             (`attribute`, `predict_proba`).

@@ -5,58 +5,91 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sgt_sklearn.metrics import _resolve
-from sgt_sklearn.metrics._checks import as_numeric_array, check_n_draws, check_option
+from sgt_sklearn.metrics import _groups, _resolve
+from sgt_sklearn.metrics._checks import check_n_draws
+from sgt_sklearn.metrics._replacement import (
+    check_replacement,
+    draw_replacement,
+    resolve_replacement,
+)
+from sgt_sklearn.metrics._samples import Samples, read_attributions, read_samples
 
 # size of the array given to one predict call
 MAX_BYTES = 2**25
-REPLACEMENTS = ("marginal", "mean")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """An estimator, data in its input space, and what perturbing them needs."""
+    """An estimator, samples in its input space, and what perturbing them needs.
+
+    Parameters
+    ----------
+    net : estimator
+        What is asked.
+    samples : Samples
+        Its input.
+    groups : Groups
+        What is ranked and replaced as one.
+    scores : tuple of ndarray of shape (n_samples, n_groups)
+        Mean absolute attributions of the groups; where cells are nested in them, then those of
+        the cells.
+    members : ndarray of int, shape (n_samples or 1, n_groups)
+        Number of cells of each group that are no padding.
+    replacement : str or callable
+        What replaces them.
+    n_draws : int
+        How often replacement and random order are drawn.
+    random_state : int, RandomState instance or None
+        Source of the draws.
+    """
 
     net: object
-    X: np.ndarray
-    wrap: object
-    labels: np.ndarray
-    scores: np.ndarray
+    samples: Samples
+    groups: _groups.Groups
+    scores: tuple
+    members: np.ndarray
     replacement: object
     n_draws: int
     random_state: object
 
     @property
     def n_samples(self):
-        return len(self.X)
+        """Number of samples."""
+        return len(self.samples)
 
-    @property
-    def n_groups(self):
-        return self.scores.shape[1]
+    def sizes(self, fractions, *, at_least):
+        """Return how many groups of each sample are the first, for each fraction."""
+        return _groups.group_sizes(
+            fractions, self.members, self.groups, self.n_samples, at_least=at_least
+        )
 
-    def ask(self, method, X):
-        """Return `net.method(X)` of an array in bounded batches."""
-        rows = rows_per_call(self.X)
-        ask = getattr(self.net, method)
-        parts = [np.asarray(ask(self.wrap(X[i : i + rows]))) for i in range(0, len(X), rows)]
-        return np.concatenate(parts)
+    def predict(self, method):
+        """Return `net.method` of the samples, asked in bounded batches."""
+        rows = self._rows_per_call()
+        array, everyone = self.samples.array, np.arange(self.n_samples)
+        batches = (
+            self.samples.restore(array[i : i + rows], everyone[i : i + rows])
+            for i in range(0, self.n_samples, rows)
+        )
+        return self._ask(method, batches)
 
     def draws(self, with_random):
         """Yield replacement values (n_samples, n_cells) and ranks of the orders, draw by draw.
 
-        Ranks have shape (n_orders, n_samples, n_groups), 0 = first: by attribution, then, if
-        `with_random`, at random. Both orders of a draw meet the same replacement values, and
-        cells with equal attributions are ordered as in the random order: what the two have in
-        common cancels in their difference.
+        Ranks are a tuple of arrays of shape (n_orders, n_samples, n_groups), 0 = first: by
+        attribution, then, if `with_random`, at random. Both orders of a draw meet the same
+        replacement values, and groups with equal attributions are ordered as in the random order:
+        what the two have in common cancels in their difference.
         """
         rng = check_random_state(self.random_state)
         for _ in range(self.n_draws):
-            keys = rng.random_sample(self.scores.shape)
-            values = draw_replacement(self.X, self.labels, self.n_groups, self.replacement, rng)
-            ranks = [rank_groups(self.scores, keys)]
-            if with_random:
-                ranks.append(rank_groups(np.zeros_like(keys), keys))
-            yield values, np.stack(ranks)
+            keys = [rng.random_sample(scores.shape) for scores in self.scores]
+            values = draw_replacement(self.samples, self.groups, self.replacement, rng)
+            ranks = tuple(
+                self._ranks(*level, with_random)
+                for level in zip(self.scores, keys, self._valid_levels(), strict=True)
+            )
+            yield values, ranks
 
     def replaced(self, values, ranks, sizes, *, keep=False, rows=None):
         """Yield X with the first groups replaced, in batches of at most `rows` samples.
@@ -64,95 +97,78 @@ class Experiment:
         Samples run over all orders, sizes and rows of X, the last fastest. With `keep` all but
         the first groups are replaced.
         """
-        n_samples = self.n_samples
-        flat = self.X.reshape(n_samples, -1)
+        n_samples, samples = self.n_samples, self.samples
+        flat = samples.array.reshape(n_samples, -1)
+        valid = self._valid_cells()
         dtype = np.result_type(flat, values)
-        total = len(ranks) * len(sizes) * n_samples
-        rows = rows_per_call(self.X) if rows is None else rows
+        total = len(ranks[0]) * len(sizes) * n_samples
+        rows = self._rows_per_call() if rows is None else rows
         for start in range(0, total, rows):
             block, sample = divmod(np.arange(start, min(start + rows, total)), n_samples)
             order, size = divmod(block, len(sizes))
-            hidden = (ranks[order, sample] < sizes[size][:, None]) != keep
+            first = _groups.first_cells(
+                tuple(level[order, sample] for level in ranks),
+                sizes.of(size, sample),
+                self.groups,
+            )
+            hidden = first != keep
+            if valid is not None:
+                hidden &= valid[sample]
             batch = flat[sample].astype(dtype, copy=False)
-            np.copyto(batch, values[sample], where=hidden[:, self.labels])
-            yield batch.reshape(-1, *self.X.shape[1:])
+            np.copyto(batch, values[sample], where=hidden)
+            yield samples.restore(batch.reshape(-1, *samples.shape), sample)
 
     def respond(self, method, values, ranks, sizes, *, keep=False):
         """Return the outputs for replaced X, shape (n_orders, n_sizes, n_samples, ...)."""
-        batches = self.replaced(values, ranks, sizes, keep=keep)
-        outputs = np.concatenate([self.ask(method, batch) for batch in batches])
-        return outputs.reshape(len(ranks), len(sizes), self.n_samples, *outputs.shape[1:])
+        outputs = self._ask(method, self.replaced(values, ranks, sizes, keep=keep))
+        return outputs.reshape(len(ranks[0]), len(sizes), self.n_samples, *outputs.shape[1:])
+
+    def _ask(self, method, batches):
+        ask = getattr(self.net, method)
+        return np.concatenate([np.asarray(ask(batch)) for batch in batches])
+
+    def _rows_per_call(self):
+        return max(1, MAX_BYTES // max(1, self.samples.array[:1].nbytes))
+
+    def _valid_cells(self):
+        valid = self.samples.valid
+        return None if valid is None else valid.reshape(self.n_samples, -1)
+
+    def _valid_levels(self):
+        """Yield which groups, and then which cells nested in them, are not padding."""
+        valid = self._valid_cells()
+        yield None if valid is None else self.members > 0
+        if self.groups.nested:
+            yield valid
+
+    def _ranks(self, scores, keys, valid, with_random):
+        ranks = [_groups.rank(scores, keys, valid)]
+        if with_random:
+            ranks.append(_groups.rank(np.zeros_like(keys), keys, valid))
+        return np.stack(ranks)
 
 
 def prepare(
     estimator, X, *, attributions, method, target, replacement, n_draws, groups, random_state
 ):
     """Check what a caller passed and return it as an `Experiment`."""
-    if not callable(replacement):
-        check_option(replacement, "replacement", REPLACEMENTS, " or a callable (X, rng) -> array")
+    replacement = check_replacement(replacement)
     n_draws = check_n_draws(n_draws)
     check_random_state(random_state)
     net, X = _resolve.resolve_estimator(estimator, X)
-    X, wrap = _resolve.check_input(X)
-    if isinstance(replacement, str) and replacement == "marginal" and len(X) < 2:
-        raise ValueError(
-            'X must have at least 2 samples for replacement="marginal", which takes values of '
-            f'another sample, got {len(X)}. Use replacement="mean" with more rows or a callable.'
-        )
-    labels, n_groups = _resolve.resolve_groups(net, X.shape[1:], groups)
-    attributions = _resolve.compute_attributions(
-        net, X, wrap, attributions, method, target, random_state
+    samples = read_samples(
+        X,
+        are_tokens=lambda: replacement == "unknown" or _resolve.takes_tokens(net),
     )
-    scores = group_scores(attributions.reshape(len(X), -1), labels, n_groups)
-    return Experiment(net, X, wrap, labels, scores, replacement, n_draws, random_state)
-
-
-def rows_per_call(X):
-    """Return how many samples of X one predict call gets."""
-    return max(1, MAX_BYTES // max(1, X[:1].nbytes))
-
-
-def group_sizes(fractions, n_groups, *, at_least):
-    """Return k = max(at_least, floor(f * n_groups)) for each fraction f."""
-    # 1e-9: .3 * 10 is 2.9999999999999996
-    return np.maximum(at_least, np.floor(fractions * n_groups + 1e-9).astype(int))
-
-
-def group_scores(attributions, labels, n_groups):
-    """Return the mean absolute attribution of each group, (n_samples, n_groups)."""
-    order = np.argsort(labels, kind="stable")
-    counts = np.bincount(labels, minlength=n_groups)
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    return np.add.reduceat(np.abs(attributions[:, order]), starts, axis=1) / counts
-
-
-def rank_groups(scores, keys):
-    """Return the rank of each group by falling score, ties by rising key."""
-    order = np.lexsort((keys, -scores), axis=-1)
-    ranks = np.empty(scores.shape, dtype=np.int32)
-    np.put_along_axis(ranks, order, np.arange(scores.shape[1], dtype=np.int32)[None], axis=1)
-    return ranks
-
-
-def draw_replacement(X, labels, n_groups, replacement, rng):
-    """Return one value for every cell of X, shape (n_samples, n_cells)."""
-    n_samples = len(X)
-    if callable(replacement):
-        values = as_numeric_array(replacement(X.copy(), rng), "replacement")
-        if values.shape != X.shape:
-            raise ValueError(
-                f"replacement must return an array of the shape of X, {X.shape}, got "
-                f"{values.shape}. It is called as replacement(X, rng)."
-            )
-        return values.reshape(n_samples, -1)
-    flat = X.reshape(n_samples, -1)
-    if replacement == "marginal":
-        # a shift of 1 .. n - 1 rows is uniform over the other samples
-        shift = rng.randint(1, n_samples, size=(n_samples, n_groups), dtype=np.int32)
-        donors = (np.arange(n_samples, dtype=np.int32)[:, None] + shift) % n_samples
-        return flat[donors[:, labels], np.arange(flat.shape[1])]
-    feature_axis = X.ndim - 1 if X.ndim <= 3 else 1
-    others = tuple(axis for axis in range(X.ndim) if axis != feature_axis)
-    mean = X.mean(axis=others, dtype=np.float64, keepdims=True)
-    dtype = X.dtype if X.dtype.kind == "f" else np.float64
-    return np.broadcast_to(mean.astype(dtype), X.shape).reshape(n_samples, -1)
+    replacement = resolve_replacement(replacement, samples)
+    groups = _groups.resolve_groups(net, samples, groups)
+    if attributions is None:
+        attributions = _resolve.compute_attributions(net, samples, method, target, random_state)
+    values = read_attributions(attributions, samples, type(net).__name__)
+    values = values.reshape(len(samples), -1)
+    valid = None if samples.valid is None else samples.valid.reshape(len(samples), -1)
+    members = _groups.valid_members(valid, groups)
+    scores = (_groups.group_scores(values, members, groups),)
+    if groups.nested:
+        scores = (*scores, np.abs(values))
+    return Experiment(net, samples, groups, scores, members, replacement, n_draws, random_state)

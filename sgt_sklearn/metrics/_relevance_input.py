@@ -85,14 +85,28 @@ def read_samples(attributions, relevance, *, irrelevant_needed=False):
     return score[scored], relevant[scored]
 
 
-def _from_arrays(attributions, relevance):
+def absolute_attributions(attributions):
+    """Return absolute attributions, flat per sample, `PADDING` where there is no cell."""
+    if _is_ragged(attributions):
+        score = _padded_scores(_listed_samples(attributions))
+    else:
+        score, _ = _array_scores(attributions)
+    return score.reshape(len(score), -1)
+
+
+def _array_scores(attributions):
+    """Return absolute attributions, and what of them is padding (None: nothing)."""
     array = np.asarray(attributions) if _converts(attributions) else attributions
     padding = _trailing_nan(array)
-    if padding is not None:
-        array = np.where(padding, 0, array)
-    array = check_attributions(array)
-    relevant = check_relevance(relevance, array)
-    score = np.abs(array)
+    if padding is None:
+        return np.abs(check_attributions(attributions)), None
+    score = np.abs(check_attributions(np.where(padding, 0, array)))
+    return np.where(padding, PADDING, score), padding
+
+
+def _from_arrays(attributions, relevance):
+    score, padding = _array_scores(attributions)
+    relevant = check_relevance(relevance, score)
     if padding is None:
         return score, relevant
     outside = (relevant & padding).reshape(len(relevant), -1).any(axis=1)
@@ -102,7 +116,7 @@ def _from_arrays(attributions, relevance):
             f"sample {int(np.flatnonzero(outside)[0])}. Pass for example "
             "`relevance & ~numpy.isnan(attributions)`."
         )
-    return np.where(padding, PADDING, score), relevant
+    return score, relevant
 
 
 def _trailing_nan(array):
@@ -151,28 +165,40 @@ def _from_lists(attributions, relevance):
             f"relevance must be a list of one mask for each of the {n_samples} arrays of "
             f"unequal length in attributions, got {got}."
         )
-    samples = [
-        as_numeric_array(sample, f"attributions[{i}]") for i, sample in enumerate(attributions)
-    ]
+    samples = _listed_samples(attributions)
     masks = [
         _sample_mask(mask, sample, i)
         for i, (mask, sample) in enumerate(zip(relevance, samples, strict=True))
     ]
-    longest = max(len(sample) for sample in samples)
-    shape = (n_samples, longest, *samples[0].shape[1:])
-    score, relevant = np.full(shape, PADDING), np.zeros(shape, dtype=bool)
-    for i, (sample, mask) in enumerate(zip(samples, masks, strict=True)):
-        score[i, : len(sample)] = np.abs(sample.astype(np.float64, copy=False))
-        relevant[i, : len(sample)] = mask
+    score = _padded_scores(samples)
+    relevant = np.zeros(score.shape, dtype=bool)
+    for row, mask, sample in zip(relevant, masks, samples, strict=True):
+        row[: len(sample)] = mask
     return score, relevant
 
 
+def _listed_samples(attributions):
+    samples = [
+        as_numeric_array(sample, f"attributions[{i}]") for i, sample in enumerate(attributions)
+    ]
+    for i, sample in enumerate(samples):
+        if sample.size == 0:
+            raise ValueError(
+                f"attributions[{i}] must hold at least one cell, got shape {sample.shape}. Leave "
+                "such samples out."
+            )
+    return samples
+
+
+def _padded_scores(samples):
+    longest = max(len(sample) for sample in samples)
+    score = np.full((len(samples), longest, *samples[0].shape[1:]), PADDING)
+    for row, sample in zip(score, samples, strict=True):
+        row[: len(sample)] = np.abs(sample.astype(np.float64, copy=False))
+    return score
+
+
 def _sample_mask(mask, sample, i):
-    if sample.size == 0:
-        raise ValueError(
-            f"attributions[{i}] must hold at least one cell, got shape {sample.shape}. Leave such "
-            "samples out."
-        )
     mask = as_numeric_array(mask, f"relevance[{i}]")
     if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
         raise ValueError(

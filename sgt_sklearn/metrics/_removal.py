@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_consistent_length
 from sgt_sklearn.metrics import _resolve
 from sgt_sklearn.metrics._checks import check_fractions
 from sgt_sklearn.metrics._docs import with_shared_parameters
-from sgt_sklearn.metrics._perturbation import group_sizes, prepare
+from sgt_sklearn.metrics._perturbation import prepare
 
 _FRACTIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -20,10 +20,10 @@ def removal_curve(
     y,
     *,
     attributions=None,
-    method="saliency",
+    method="auto",
     target="predicted",
     fractions=_FRACTIONS,
-    replacement="marginal",
+    replacement="auto",
     n_draws=5,
     groups=None,
     scoring=None,
@@ -44,7 +44,8 @@ def removal_curve(
     {{attribution}}
 
     fractions : sequence of float in [0, 1], default=(0.0, 0.1, ..., 0.9)
-        Shares of the groups to replace. Of G groups the first `floor(fraction * G)` are.
+        Shares of the groups to replace. Of the G groups of a sample that are not padding the first
+        `floor(fraction * G)` are.
 
     {{replacement}}
 
@@ -117,8 +118,8 @@ def removal_curve(
         groups=groups,
         random_state=random_state,
     )
-    check_consistent_length(experiment.X, y)
-    sizes = group_sizes(fractions, experiment.n_groups, at_least=0)
+    check_consistent_length(experiment.samples.array, y)
+    sizes = experiment.sizes(fractions, at_least=0)
     score = _score_predictions if scoring is None else _score_estimator(experiment.net, scoring)
     draws = experiment.draws(with_random=True)
     scores = np.mean([score(experiment, y, *draw, sizes) for draw in draws], axis=0)
@@ -148,7 +149,7 @@ def _score_estimator(net, scoring):
 
     def score(experiment, y, values, ranks, sizes):
         batches = experiment.replaced(values, ranks, sizes, rows=experiment.n_samples)
-        scores = [float(scorer(net, experiment.wrap(batch), y)) for batch in batches]
-        return np.reshape(scores, (len(ranks), len(sizes)))
+        scores = [float(scorer(net, batch, y)) for batch in batches]
+        return np.reshape(scores, (len(ranks[0]), len(sizes)))
 
     return score

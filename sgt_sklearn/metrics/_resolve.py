@@ -1,14 +1,13 @@
-"""From what a caller passes to the final net, its input space, groups and attributions."""
+"""From what a caller passes to the final net, its input space, attributions and targets."""
 
 import inspect
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from sgt_sklearn.metrics._checks import check_attributions, describe
+from sgt_sklearn.metrics._checks import describe
 
 
 def resolve_estimator(estimator, X):
@@ -40,81 +39,40 @@ def resolve_estimator(estimator, X):
     return resolve_estimator(final, X)
 
 
-def check_input(X):
-    """Return X as an array of shape (n_samples, ...) and a function that restores its container.
-
-    The second value turns an array of such samples into what X was, so that an estimator fitted
-    on a data frame is asked with the column names it knows.
-    """
-    if isinstance(X, dict):
-        raise TypeError(
-            "X must be an array-like of shape (n_samples, n_features) or (n_samples, ...), got "
-            "a dict. Pass the array that the final estimator sees."
-        )
-    array = check_array(X, dtype="numeric", allow_nd=True, input_name="X")
-    columns = getattr(X, "columns", None)
-    if columns is None:
-        return array, lambda values: values
-    keyword = "columns" if hasattr(X, "iloc") else "schema"
-    return array, lambda values: type(X)(values, **{keyword: list(columns)})
-
-
 def has_classes(net):
     """Return whether `net` predicts classes."""
     return is_classifier(net) or hasattr(net, "classes_")
 
 
-def compute_attributions(net, X, wrap, attributions, method, target, random_state):
-    """Return float64 attributions of the shape of X, asking `net` where none are given.
+def takes_tokens(net):
+    """Return whether integers of two axes are ids of tokens for `net`.
+
+    They are for an estimator whose parameter `embedding` names a submodule, and for one whose
+    `module` is one of the networks for text.
+    """
+    embedding, module = getattr(net, "embedding", None), getattr(net, "module", None)
+    if isinstance(embedding, str) and embedding != "auto":
+        return True
+    return isinstance(module, str) and module.startswith("text_")
+
+
+def compute_attributions(net, samples, method, target, random_state):
+    """Return what `net.attribute` says of the samples.
 
     `random_state` goes to an `attribute` that takes one, for methods that draw noise.
     """
-    if attributions is None:
-        if not hasattr(net, "attribute"):
-            raise TypeError(
-                "estimator must have a method `attribute` to compute attributions, got "
-                f"{type(net).__name__}. Pass `attributions=` of shape {X.shape} instead."
-            )
-        options = {"method": method, "target": target, "standardized": True}
-        if "random_state" in inspect.signature(net.attribute).parameters:
-            options["random_state"] = random_state
-        attributions = net.attribute(wrap(X), **options)
-    values = check_attributions(attributions)
-    if values.shape != X.shape:
-        raise ValueError(
-            f"attributions must have the shape of X as the final estimator "
-            f"({type(net).__name__}) sees it, {X.shape}, got {values.shape}. In a pipeline "
-            "compute them after the transformers."
-        )
-    return values
-
-
-def resolve_groups(net, shape, groups):
-    """Return group labels 0 .. n_groups - 1 of all cells of a sample, flat, and n_groups."""
-    origin = "groups"
-    if groups is None:
-        groups, origin = getattr(net, "feature_groups_", None), "estimator.feature_groups_"
-    n_cells = int(np.prod(shape))
-    if groups is None:
-        return np.arange(n_cells), n_cells
-    labels = np.asarray(groups)
-    if labels.shape != shape:
-        raise ValueError(
-            f"{origin} must hold one label a cell, shape X.shape[1:] = {shape} as the final "
-            f"estimator sees it, got shape {labels.shape}. Pass `groups=` with an integer or a "
-            "string for each cell; cells with the same label are replaced together."
-        )
-    if labels.dtype.kind not in "biuUST" and not _all_strings(labels):
+    if not hasattr(net, "attribute"):
         raise TypeError(
-            f"{origin} must hold integer or string labels, got dtype {labels.dtype}. Convert "
-            "the labels with `.astype(int)`."
+            "estimator must have a method `attribute` to compute attributions, got "
+            f"{type(net).__name__}. Pass `attributions=` of shape {samples.array.shape} instead."
         )
-    values, labels = np.unique(labels, return_inverse=True)
-    return labels.ravel(), len(values)
-
-
-def _all_strings(labels):
-    return labels.dtype == object and all(isinstance(label, str) for label in labels.flat)
+    if isinstance(method, str) and method == "auto":
+        # the length of the gradient is the same for all tokens behind a mean over them
+        method = "input_x_gradient" if samples.tokens else "saliency"
+    options = {"method": method, "target": target, "standardized": True}
+    if "random_state" in inspect.signature(net.attribute).parameters:
+        options["random_state"] = random_state
+    return net.attribute(samples.whole(), **options)
 
 
 def target_columns(net, target, n_samples, n_outputs):

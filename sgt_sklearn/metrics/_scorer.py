@@ -5,7 +5,14 @@ import inspect
 
 from sgt_sklearn.metrics._checks import describe
 from sgt_sklearn.metrics._comprehensiveness import comprehensiveness, comprehensiveness_gap
-from sgt_sklearn.metrics._relevance import relevance_average_precision, relevance_mass_accuracy
+from sgt_sklearn.metrics._precision_recall import benchmark_precision_recall
+from sgt_sklearn.metrics._relevance import (
+    pointing_game,
+    relevance_average_precision,
+    relevance_mass_accuracy,
+    relevance_rank_accuracy,
+    relevance_roc_auc,
+)
 from sgt_sklearn.metrics._removal import removal_curve
 from sgt_sklearn.metrics._sparseness import gini_sparseness
 from sgt_sklearn.metrics._sufficiency import sufficiency, sufficiency_gap
@@ -40,10 +47,14 @@ _MASKED = (
 )
 # name: (public function; what a metric must be instead)
 _REFUSED = {
+    "benchmark_precision_recall": (benchmark_precision_recall, _MASKED),
     "comprehensiveness": (comprehensiveness, _RAW),
     "gini_sparseness": (gini_sparseness, _SPARSE),
+    "pointing_game": (pointing_game, _MASKED),
     "relevance_average_precision": (relevance_average_precision, _MASKED),
     "relevance_mass_accuracy": (relevance_mass_accuracy, _MASKED),
+    "relevance_rank_accuracy": (relevance_rank_accuracy, _MASKED),
+    "relevance_roc_auc": (relevance_roc_auc, _MASKED),
     "sufficiency": (sufficiency, _RAW),
 }
 

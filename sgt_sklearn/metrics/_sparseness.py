@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sgt_sklearn.metrics._checks import check_attributions
+from sgt_sklearn.metrics._relevance_input import PADDING, absolute_attributions
 
 
 def gini_sparseness(attributions):
@@ -13,9 +13,11 @@ def gini_sparseness(attributions):
 
     Parameters
     ----------
-    attributions : array-like of shape (n_samples, n_features) or (n_samples, ...)
+    attributions : array-like of shape (n_samples, n_features) or (n_samples, ...), or list
         Attributions, samples along the first axis. Signs are ignored, all further axes are
-        flattened.
+        flattened. Samples of unequal length are a list of arrays that differ in their first axis,
+        or an array in which trailing NaN along the second axis are padding, which counts as no
+        cell.
 
     Returns
     -------
@@ -26,7 +28,8 @@ def gini_sparseness(attributions):
     Raises
     ------
     ValueError
-        If `attributions` is ragged, empty, one-dimensional or not finite.
+        If `attributions` is empty, one-dimensional or not finite, or its samples differ in more
+        than their length.
     TypeError
         If `attributions` does not hold real numbers.
 
@@ -61,14 +64,18 @@ def gini_sparseness(attributions):
     0.75
     >>> gini_sparseness([[1, 1, 1, 1], [0, 0, 0, 0]])
     0.0
+    >>> gini_sparseness([[0, 2], [0, 0, -3, 0]])
+    0.625
     """
-    attributions = check_attributions(attributions)
-    magnitude = np.abs(attributions.reshape(len(attributions), -1))
+    magnitude = absolute_attributions(attributions)
+    n_cells = (magnitude != PADDING).sum(axis=1, keepdims=True)
     largest = magnitude.max(axis=1, keepdims=True)
     # the largest cell becomes 1 so that sums of very large or small values stay finite
-    scaled = np.sort(magnitude / np.where(largest > 0, largest, 1.0), axis=1)
-    n_cells = scaled.shape[1]
-    weights = np.arange(1 - n_cells, n_cells, 2)
+    scaled = np.maximum(magnitude, 0) / np.where(largest > 0, largest, 1.0)
+    # padding, now 0, is sorted to the front
+    scaled = np.sort(scaled, axis=1)
+    place = np.arange(1, scaled.shape[1] + 1) - (scaled.shape[1] - n_cells)
     total = scaled.sum(axis=1)
-    index = scaled @ weights / (n_cells * np.where(total > 0, total, 1.0))
+    index = (scaled * (2 * place - n_cells - 1)).sum(axis=1)
+    index /= n_cells[:, 0] * np.where(total > 0, total, 1.0)
     return float(np.mean(index))

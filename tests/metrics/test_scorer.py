@@ -167,7 +167,17 @@ def test_sparseness_is_refused():
         get_interpretability_scorer("gini_sparseness")
 
 
-@pytest.mark.parametrize("name", ["relevance_average_precision", "relevance_mass_accuracy"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "benchmark_precision_recall",
+        "pointing_game",
+        "relevance_average_precision",
+        "relevance_mass_accuracy",
+        "relevance_rank_accuracy",
+        "relevance_roc_auc",
+    ],
+)
 def test_measures_with_a_mask_are_refused(name):
     for metric in (name, getattr(metrics, name)):
         with pytest.raises(ValueError, match=f"'{name}', which needs a relevance mask"):
