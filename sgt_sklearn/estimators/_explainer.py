@@ -222,7 +222,10 @@ class TokenExplainer(Explainer):
             )
         n_tokens = getattr(self.embedding, "num_embeddings", np.inf)
         if not 0 <= baseline.min() <= baseline.max() < n_tokens:
-            raise ValueError(f"baseline must hold token ids from 0 to {n_tokens - 1}.")
+            raise ValueError(
+                f"baseline must hold token ids from 0 to {n_tokens - 1}, got "
+                f"{baseline.min()} to {baseline.max()}."
+            )
         self.baseline = _broadcast(baseline.to(x.dtype), x)
 
     def n_cells(self, x):

@@ -1,5 +1,7 @@
 """Input of the default estimators: what it must be, and what is told from it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
@@ -96,6 +98,11 @@ class ValidationMixin:
             X = self._validate_series(X, fresh)
         elif kind == "tokens":
             X = self._validate_tokens(X, fresh)
+        elif isinstance(X, Mapping):
+            raise TypeError(
+                'X must be an array, a list of series, or a dict of "X" and "lengths", got a dict '
+                f"of {sorted(map(str, X))}."
+            )
         else:
             with naming("X", _INPUTS_ARE):
                 X = validate_data(self, X, reset=fresh, dtype=np.float32, allow_nd=True)
@@ -160,7 +167,8 @@ class ValidationMixin:
         if not hasattr(X, "shape") or len(X.shape) < 2:
             return
         if not is_auto(self.embedding):
-            self._check_n_features(1, fresh)
+            if fresh:  # texts are of any width, also where the net was fitted without an embedding
+                self._check_n_features(1, fresh)
         elif len(X.shape) == 3:
             self._check_n_features(X.shape[-1], fresh)
         else:

@@ -106,9 +106,12 @@ def bad_weights(draw):
     return {"axes": weight[:, None], "zero": 0 * weight, "text": ["heavy"] * N}[kind]
 
 
-def is_narrow(data):
-    real = isinstance(data, np.ndarray) and data.dtype.kind == "f"
-    return real and data.ndim == 2 and len(data) == N and 0 < data.shape[1] < D
+def fits_anew(data):
+    """Whether it is a table of fewer columns, or series of one feature."""
+    if not isinstance(data, np.ndarray) or data.dtype.kind != "f" or not np.isfinite(data).all():
+        return False
+    narrow = data.ndim == 2 and len(data) == N and 0 < data.shape[1] < D
+    return narrow or data.shape == (N, D, 1)
 
 
 def net_for(classifier, **params):
@@ -162,8 +165,12 @@ def test_fit_refuses_malformed_data_and_stays_as_it_was(classifier, data):
     arguments[spoil] = data.draw(
         {"X": bad_X(), "y": bad_y(classifier), "sample_weight": bad_weights()}[spoil]
     )
-    if spoil == "X" and not (fitted and method == "partial_fit"):
-        assume(not is_narrow(arguments["X"]))  # fewer columns are no fault of a first fit
+    goes_on = fitted and method == "partial_fit"
+    if spoil == "y" and goes_on:  # a batch may hold one of the known classes alone
+        y = np.asarray(arguments["y"])
+        assume(y.shape != (N,) or not np.isin(y, LABELS).all())
+    if spoil == "X" and not goes_on:
+        assume(not fits_anew(arguments["X"]))  # which are no fault of a first fit
     names = {"X": ["X", "sample", "shape"], "y": ["y", "classes"], "sample_weight": ["weight"]}
     assert_refused(net, lambda n: getattr(n, method)(**arguments), *names[spoil])
 
