@@ -47,11 +47,16 @@ def check_masks(case):
         return
     for groups in ("time", "feature", "time_then_feature"):
         if case.count_groups(case.labels(groups)).max() > 1:
-            _check_masks(case, 0.5, groups)
+            _check_masks(case, 0.5, groups, max_epochs=1)
 
 
-def _check_masks(case, fraction, feature_groups):
-    batches, n_calls = _record(case, fraction, feature_groups)
+def _check_masks(case, fraction, feature_groups, max_epochs=2):
+    batches, n_calls = _record(
+        case,
+        mask_fraction=fraction,
+        feature_groups=feature_groups,
+        max_epochs=max_epochs,
+    )
     expect(n_calls, "calls of mask_fill in training", "none")
     expect(
         len(batches) == n_calls,
@@ -63,7 +68,7 @@ def _check_masks(case, fraction, feature_groups):
         for clean, hidden, visible, lengths in batches
     ]
     if case.samples.padded:
-        _expect_lengths(case, [valid for *_, valid in batches])
+        _expect_lengths(case, [valid for *_, valid in batches], max_epochs)
     for clean, hidden, visible, valid in batches:
         touched = ((hidden | (visible != clean)) & ~valid).sum()
         expect(not touched, "padding as it was in the batch", f"{touched} other values there")
@@ -78,7 +83,7 @@ def _check_masks(case, fraction, feature_groups):
             _expect_whole_groups(hidden, valid, case.labels(feature_groups), fraction)
 
 
-def _record(case, fraction, feature_groups):
+def _record(case, **params):
     """Fit, and return the masked batches of the module, and how often the fill was called."""
     filled, batches = [], []
 
@@ -99,7 +104,7 @@ def _record(case, fraction, feature_groups):
         if hidden.any():
             batches.append((clean, hidden, x, _lengths_among(tensors, len(x))))
 
-    estimator = case.make(mask_fraction=fraction, mask_fill=fill, feature_groups=feature_groups)
+    estimator = case.make(mask_fill=fill, **params)
     with _each_forward(look):
         estimator.fit(case.X, case.y)
     return batches, len(filled)
@@ -135,9 +140,8 @@ def _each_forward(look):
             handle.remove()
 
 
-def _expect_lengths(case, batches):
+def _expect_lengths(case, batches, n_epochs):
     """Samples come with their own lengths: none more often than it is in X."""
-    n_epochs = 2
     known = Counter(case.samples.lengths.tolist())
     given = Counter()
     for valid in batches:

@@ -161,17 +161,17 @@ class Series(Samples):
             X[rows] = [np.concatenate([series, series]) for series in X[rows]]
         return X
 
-    def paddings(self, named):
+    def paddings(self, named, any_width=True):
         """The same series with other padding, by name."""
         garbage = np.where(self.valid, self.array, self.array.dtype.type(_GARBAGE))
         wider = np.pad(self.array, [(0, 0), (0, 3), (0, 0)])
-        paddings = {
-            "garbage behind lengths": self.build(garbage, self.lengths, "dict"),
-            "more padding": self.build(wider, self.lengths, "dict"),
-        }
+        paddings = {"garbage behind lengths": self.build(garbage, self.lengths, "dict")}
+        if any_width:
+            paddings["more padding"] = self.build(wider, self.lengths, "dict")
         if named:
             nan = np.where(self.valid, self.array, self.array.dtype.type(np.nan))
             paddings["NaN behind lengths"] = self.build(nan, self.lengths, "dict")
+        if named and any_width:
             paddings["steps of NaN as padding"] = self.build(wider, self.lengths, "nan")
             paddings["a list"] = self.build(self.array, self.lengths, "list")
         return paddings
@@ -179,7 +179,7 @@ class Series(Samples):
     def bad_to_fit(self):
         beyond = self.lengths + self.array.shape[1]
         return self.bad_to_predict("fit") | {
-            "one axis": [row[:, 0] for row in self.build(self.array, self.lengths, "list")],
+            "one axis": self.array.reshape(-1)[: len(self)].tolist(),
             "lengths beyond the array": {"X": self.array.copy(), "lengths": beyond},
             "fractional lengths": {"X": self.array.copy(), "lengths": self.lengths - 0.5},
         }
@@ -232,8 +232,10 @@ class Tokens(Samples):
     def replaced(self, x):
         return _rotated(x, int(self.array.max()))
 
-    def paddings(self, named):
+    def paddings(self, named, any_width=True):
         """The same tokens with other padding, by name."""
+        if not any_width:
+            return {}
         return {
             "more padding": np.pad(self.array, [(0, 0), (0, 3)]),
             "no padding but that of the longest": self.array[:, : self.lengths.max()].copy(),

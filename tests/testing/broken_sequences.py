@@ -284,11 +284,11 @@ class SeriesNet(nn.Module):
 
     kind = "ragged"
 
-    def __init__(self):
+    def __init__(self, n_outputs=3):
         super().__init__()
         self.hidden = nn.Linear(3, 6)
         self.norm = nn.Identity()
-        self.head = nn.Linear(6, 3)
+        self.head = nn.Linear(6, n_outputs)
 
     def steps(self, X, lengths):
         inside = torch.arange(X.shape[1], device=X.device) < lengths[:, None]
@@ -303,11 +303,11 @@ class TokenNet(nn.Module):
 
     kind = "tokens"
 
-    def __init__(self):
+    def __init__(self, n_outputs=3):
         super().__init__()
         self.embedding = nn.Embedding(20, 6, padding_idx=0)
         self.norm = nn.Identity()
-        self.head = nn.Linear(6, 3)
+        self.head = nn.Linear(6, n_outputs)
 
     def steps(self, X):
         return self.norm(self.embedding(X)).tanh() * (X != 0)[:, :, None]
