@@ -3,7 +3,9 @@
 from contextlib import contextmanager
 
 import torch
+from skorch.callbacks.scoring import ScoringBase
 from skorch.dataset import Dataset
+from skorch.utils import is_dataset
 from torch.utils.data import DataLoader
 
 from sgt_sklearn.estimators._checks import (
@@ -194,7 +196,7 @@ class SaliencyGuidedEstimator(
             X, y = self._prepare_fit(X, y, fresh, sample_weight)
             with self._encoding():
                 super().fit(X, y, **fit_params)
-            self._note_importances(X)
+                self._note_importances(X)
         return self
 
     def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
@@ -230,17 +232,33 @@ class SaliencyGuidedEstimator(
             X, y = self._prepare_fit(X, y, fresh, sample_weight, classes, partial=True)
             with self._encoding():
                 super().partial_fit(X, y, **fit_params)
-            self._note_importances(X)
+                self._note_importances(X)
         return self
 
     @contextmanager
     def _encoding(self):
-        """Inside, predictions stay encoded: skorch's callbacks compare them with encoded y."""
+        """Inside, inputs are taken as they are, and predictions stay encoded as y is."""
         self._encoded_ = True
         try:
             yield
         finally:
             self._encoded_ = False
+
+    def _call_back(self, callback, event, cb_kwargs):
+        # skorch's scores compare predictions with y as the network gets it; the user's callbacks
+        # hold data as they were passed
+        if not self._encoded_ or isinstance(callback, ScoringBase):
+            super()._call_back(callback, event, cb_kwargs)
+            return
+        vars(self)["_encoded_"] = False
+        try:
+            super()._call_back(callback, event, cb_kwargs)
+        finally:
+            vars(self)["_encoded_"] = True
+
+    def _is_encoded(self, X):
+        """Whether inputs are those of the fit under way, whose targets are encoded."""
+        return self._encoded_ or (self._session_ and is_dataset(X))
 
     def _prepare_fit(self, X, y, fresh, sample_weight, classes=None, partial=False):
         check_training_parameters(self)
@@ -375,12 +393,12 @@ class SaliencyGuidedEstimator(
             One output a batch.
         """
         self.check_is_fitted()
-        if not self._encoded_:
+        if not self._is_encoded(X):
             X = self._validate_inputs(X)
         return super().forward_iter(X, training=training, device=device)
 
     def _attribution_input(self, X):
-        return super()._attribution_input(X if self._session_ else self._validate_inputs(X))
+        return super()._attribution_input(X if self._encoded_ else self._validate_inputs(X))
 
     def _batch_size(self, training):
         if training or self._session_ or not self._has_named_module():

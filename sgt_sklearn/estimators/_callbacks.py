@@ -48,9 +48,9 @@ class ListeningMixin:
         training = cb_kwargs["training"]
         if training and method_name == "on_batch_end":
             self._end_step()
-        getattr(self, method_name)(self, **cb_kwargs)
+        self._call_back(self, method_name, cb_kwargs)
         for callback in self._listeners_[method_name]:
-            getattr(callback, method_name)(self, **cb_kwargs)
+            self._call_back(callback, method_name, cb_kwargs)
         if training and method_name == "on_batch_begin":
             self._begin_step()
 
@@ -67,6 +67,31 @@ class ListeningMixin:
             ),
         ]
         return callbacks
+
+
+class CallingMixin:
+    """Calls each callback through one method; put behind every mixin that overrides notify."""
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call the callbacks of an event.
+
+        Parameters
+        ----------
+        method_name : str
+            Name of the event.
+        **cb_kwargs
+            Passed on to the callbacks.
+        """
+        inherited = super().notify
+        if inherited.__func__ is not NeuralNet.notify:
+            inherited(method_name, **cb_kwargs)
+            return
+        self._call_back(self, method_name, cb_kwargs)
+        for _, callback in self.callbacks_:
+            self._call_back(callback, method_name, cb_kwargs)
+
+    def _call_back(self, callback, event, cb_kwargs):
+        getattr(callback, event)(self, **cb_kwargs)
 
 
 def _listens(callback, event):

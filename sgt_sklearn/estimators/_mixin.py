@@ -15,7 +15,7 @@ from sgt_sklearn.attribution import first_output
 from sgt_sklearn.estimators._accelerate import ProcessesMixin
 from sgt_sklearn.estimators._attribute import AttributionMixin
 from sgt_sklearn.estimators._batches import BatchesMixin
-from sgt_sklearn.estimators._callbacks import ListeningMixin
+from sgt_sklearn.estimators._callbacks import CallingMixin, ListeningMixin
 from sgt_sklearn.estimators._device import DeviceMixin
 from sgt_sklearn.estimators._guidance import Guidance, inside_criterion, training_statistics
 from sgt_sklearn.estimators._inputs import cast_floats
@@ -54,6 +54,7 @@ class SaliencyGuidedMixin(
     ResumeMixin,
     BatchesMixin,
     ProcessesMixin,
+    CallingMixin,
 ):
     """Saliency guided training for a skorch net of your own; put it before the net class.
 

@@ -145,7 +145,7 @@ mask_value, feature_groups, guided_input, embedding, consistency, saliency_pass,
         """
         # skorch names the raw output predict_proba, which a regressor of scikit-learn has not
         output = NeuralNetRegressor.predict_proba.__get__(self)(X)
-        if self._encoded_ or not self._has_named_module():
+        if self._is_encoded(X) or not self._has_named_module():
             return output
         values = output.astype(np.float64) * self._divisor() + self._target_mean_
         # single precision says what a single-precision network knows; scikit-learn asks for
