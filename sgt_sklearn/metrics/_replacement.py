@@ -70,13 +70,15 @@ def _of_callable(samples, replacement, rng):
     if padding is not None and not samples.tokens:
         shown[padding] = np.nan
     values = replacement(shown, rng)
-    if padding is not None and getattr(values, "shape", None) == X.shape:
+    shape = getattr(values, "shape", None)
+    if padding is not None and shape == X.shape:
         values = np.where(padding, X, values)
-    values = as_numeric_array(values, "replacement")
+    if shape in (None, X.shape):
+        values = as_numeric_array(values, "replacement")
     if values.shape != X.shape:
         raise ValueError(
             f"replacement must return an array of the shape of X, {X.shape}, got "
-            f"{values.shape}. It is called as replacement(X, rng)."
+            f"{tuple(values.shape)}. It is called as replacement(X, rng)."
         )
     if samples.tokens:
         ids = values if padding is None else values[~padding]

@@ -116,7 +116,7 @@ def _attributions_of_a_list(attributions, shape, lengths):
             f"got {len(attributions)}."
         )
     values = np.zeros(shape)
-    for i, (part, n) in enumerate(zip(attributions, lengths, strict=True)):
+    for i, (part, n) in enumerate(zip(attributions, lengths.tolist(), strict=True)):
         part = as_numeric_array(part, f"attributions[{i}]")
         if part.shape != (n, *shape[2:]):
             raise ValueError(

@@ -145,7 +145,11 @@ def test_groups_of_the_estimator(softmax, table):
         ({"groups": np.zeros((60, 6), int)}, ValueError, r"got shape \(60, 6\)"),
         ({"groups": np.zeros(6)}, TypeError, "groups must hold integer or string labels"),
         ({"groups": [None] * 6}, TypeError, "got dtype object"),
-        ({"replacement": "blur"}, ValueError, "one of 'auto', 'marginal', 'mean', 'unknown' or a callable .* 'blur'"),
+        (
+            {"replacement": "blur"},
+            ValueError,
+            "one of 'auto', 'marginal', 'mean', 'unknown' or a callable .* 'blur'",
+        ),
         ({"replacement": 0.0}, TypeError, "replacement must be .* got 0.0 of type float"),
         ({"replacement": lambda X, rng: X[:1]}, ValueError, r"\(60, 6\), got \(1, 6\)"),
         ({"replacement": lambda X, rng: X * np.nan}, ValueError, "replacement must be finite"),

@@ -66,3 +66,16 @@ def test_returns_a_python_float():
 def test_bad_input(attributions, error, match):
     with pytest.raises(error, match=match):
         gini_sparseness(attributions)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 2)])
+def test_samples_of_unequal_length(shape):
+    rng = np.random.default_rng(2)
+    samples = [rng.standard_normal((n, *shape)) for n in (4, 1, 6, 3)]
+    samples[3][:] = 0
+    expected = np.mean([slow_gini(sample) for sample in samples])
+    padded = np.full((4, 8, *shape), np.nan)
+    for row, sample in zip(padded, samples, strict=True):
+        row[: len(sample)] = sample
+    for attributions in (samples, padded, padded[:, :6]):
+        assert gini_sparseness(attributions) == pytest.approx(expected, abs=1e-12)
