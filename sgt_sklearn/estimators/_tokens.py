@@ -24,7 +24,8 @@ def embedding_of(net, x):
     Raises
     ------
     ValueError
-        If the parameter `embedding` names no submodule, or the input is not integer.
+        If the parameter `embedding` names no submodule, the input is not integer, or the module
+        is compiled.
     """
     name, module = net.embedding, net.module
     if is_auto(name):
@@ -38,7 +39,13 @@ def embedding_of(net, x):
             "token ids, or leave the parameter out."
         )
     for component in net._modules:
-        found = dict(unwrap(getattr(net, component + "_")).named_modules()).get(name)
+        component = getattr(net, component + "_")
+        found = dict(unwrap(component).named_modules()).get(name)
+        if found is not None and unwrap(component) is not component:
+            raise ValueError(
+                "compile must be False for tokens, whose saliency is taken at their embedding: a "
+                "compiled module does not show what is inside."
+            )
         if found is not None:
             return found
     candidates = [

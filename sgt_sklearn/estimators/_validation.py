@@ -193,7 +193,9 @@ class ValidationMixin:
             return
         array = to_numpy(X)
         if array.dtype.kind == "f":
-            self._statistics_ = FeatureStatistics.from_array(array, self._weights_, lengths)
+            self._statistics_ = FeatureStatistics.from_array(
+                array, self._weights_, None if lengths is None else to_numpy(lengths)
+            )
         self._sizes_ = sizes_of(kind, array, self._n_outputs(y))
 
     # prediction
@@ -221,5 +223,9 @@ class ValidationMixin:
 
     def _has_arrays(self, X):
         """Whether X is data that statistics and sizes can be told from."""
-        X, _ = array_and_lengths(X) if self._has_named_module() else (X, None)
+        X, lengths = array_and_lengths(X)
+        if lengths is not None and not self._has_named_module():
+            # of a module of the user's own, these keys may mean anything
+            series = np.ndim(X) == 3 and np.ndim(lengths) == 1
+            return series and to_numpy(lengths).dtype.kind in "iu"
         return isinstance(X, (np.ndarray, torch.Tensor)) and X.ndim > 1

@@ -353,6 +353,11 @@ def test_gradient_that_is_the_same_for_all_tokens(device):
     assert_refused(net, lambda n: n.fit(TOKENS, LABELS), "mask_order='signed'", '"absolute"')
 
 
+def test_compiled_module_of_tokens(device):
+    net = make("text_cnn", device, compile=True, compile__backend="eager")
+    assert_refused(net, lambda n: n.fit(TOKENS, LABELS), "compile must be False", "tokens")
+
+
 def test_baselines_of_tokens(device):
     net = fitted("text_cnn", device)
     for baseline, fragment in ((0.5, "float"), (VOCABULARY, "0 to 11"), (-1, "0 to 11")):

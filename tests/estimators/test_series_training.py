@@ -14,11 +14,13 @@ from sklearn.preprocessing import FunctionTransformer
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
+from skorch.helper import SliceDict
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedMixin, SaliencyGuidedRegressor
 from sgt_sklearn.callbacks import ResumableCheckpoint
+from sgt_sklearn.modules import GRU
 from sgt_sklearn.preprocessing import pad_series
 from tests.estimators.sequences import (
     FORMS,
@@ -197,6 +199,13 @@ def test_data_loader_gives_the_same_batches(module, weighted, device, determinis
     assert_same_parameters(*nets)
     assert nets[0].history[:, "valid_loss"] == nets[1].history[:, "valid_loss"]
     np.testing.assert_array_equal(*(net.predict_proba(X) for net in nets))
+
+
+def test_sliceable_dict_of_skorch(device):
+    X = SliceDict(**as_dict(RAGGED))
+    net = make("lstm", device)
+    scores = [cross_val_score(net, data, LABELS, cv=2) for data in (X, filled(RAGGED, np.nan))]
+    np.testing.assert_array_equal(*scores)
 
 
 # files
@@ -456,3 +465,30 @@ def test_module_of_ones_own(cls, device, masked_batches):
     alone = [net.predict_proba({"X": x[None], "lengths": np.array([len(x)])})[0] for x in RAGGED]
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert tuple(X["lengths"]) == LENGTHS
+
+
+def test_class_of_ones_own_is_sized_from_padded_series(device, deterministic_cuda):
+    X, weight = pad_series(RAGGED), np.linspace(1, 2, N)
+    nets = [make(GRU, device).fit(X, LABELS, sample_weight=weight)]
+    X["X"][np.isnan(filled(RAGGED, np.nan))] = np.nan
+    nets.append(make(GRU(N_FEATURES, 3), device, random_state=0).fit(X, LABELS, weight))
+    assert nets[0].module_.head.out_features == 3
+    steps, by_step = np.concatenate(RAGGED), np.repeat(weight, LENGTHS)
+    for net in nets:
+        mean = np.average(steps, axis=0, weights=by_step)
+        np.testing.assert_allclose(net._statistics_.mean, mean, rtol=1e-6)
+        assert net.feature_importances_.shape == (LONGEST, N_FEATURES)
+        assert np.isfinite(net.history[:, "train_loss"]).all()
+    # other things of these names are left to the module
+    other = {"X": TARGETS[:, None], "lengths": np.zeros((N, 2), np.float32)}
+    net = make(TwoInputs, device).fit(other, LABELS)
+    assert net.attribute(other).shape == (N, 1)
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.output = nn.Linear(3, 3)
+
+    def forward(self, X, lengths):
+        return self.output(torch.cat([X, lengths], 1))
