@@ -49,7 +49,8 @@ def guided_checks(estimator, X=None, y=None, *, kind="tabular"):
     """Checks of an estimator with saliency guided training, one callable each.
 
     They check what :class:`sgt_sklearn.SaliencyGuidedMixin` promises, for the estimators of this
-    library and for classes of your own, on tables, series or images.
+    library and for classes of your own, on tables, images, series (also of unequal length) or
+    tokens.
 
     Parameters
     ----------
@@ -57,13 +58,23 @@ def guided_checks(estimator, X=None, y=None, *, kind="tabular"):
         Instance of a net class with the mixin, not changed by the checks: each works on clones,
         which train for 2 epochs of 3 batches. Leave out callbacks that stop or schedule the
         training by what came before.
-    X : array-like of shape (n_samples, ...), default=None
-        At least 12 samples that the estimator can be fitted on, with at least 2 features. None
-        makes data; give them for modules that have sizes of their own.
+    X : array-like of shape (n_samples, ...), list of ndarray, or dict, default=None
+        At least 12 samples that the estimator can be fitted on, with at least 2 features: floating
+        point, or ids of tokens with 0 for padding at the end. Series of unequal length in any form
+        that the estimator takes: for modules of your own, the dict of
+        :func:`sgt_sklearn.preprocessing.pad_series`. None makes data; give them for modules that
+        have sizes of their own.
     y : array-like of shape (n_samples, ...), default=None
         Targets.
-    kind : {"tabular", "image"}, default="tabular"
-        Data that are made: 48 rows of 6 columns, or 36 images of 2 channels of 6 x 6 pixels.
+    kind : {"tabular", "image", "series", "ragged", "tokens"}, default="tabular"
+        Data that are made:
+
+        - "tabular": 48 rows of 6 columns;
+        - "image": 36 images of 2 channels of 6 x 6 pixels;
+        - "series": 36 series of 8 steps and 3 features;
+        - "ragged": a list of 36 such series of 4 to 8 steps; for modules of your own the dict of
+          "X" and "lengths";
+        - "tokens": 36 rows of 3 to 8 ids below 20, for modules whose `embedding` is known.
 
     Returns
     -------
@@ -76,7 +87,7 @@ def guided_checks(estimator, X=None, y=None, *, kind="tabular"):
     TypeError
         If `estimator` is no instance of a class with the mixin.
     ValueError
-        If `kind` is unknown, or X and y cannot be used.
+        If `kind` is unknown or does not fit the module, or X and y cannot be used.
 
     See Also
     --------
@@ -109,11 +120,11 @@ def check_guided_estimator(estimator, X=None, y=None, *, kind="tabular"):
     ----------
     estimator : SaliencyGuidedMixin
         Instance of a net class with the mixin.
-    X : array-like of shape (n_samples, ...), default=None
+    X : array-like of shape (n_samples, ...), list of ndarray, or dict, default=None
         Samples to fit on; None makes data.
     y : array-like of shape (n_samples, ...), default=None
         Targets.
-    kind : {"tabular", "image"}, default="tabular"
+    kind : {"tabular", "image", "series", "ragged", "tokens"}, default="tabular"
         Data that are made.
 
     Returns

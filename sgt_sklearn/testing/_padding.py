@@ -42,7 +42,7 @@ def check_padding(case):
 def _answers(estimator, samples, X):
     """Predictions and explanations, sample by sample and without padding."""
     answers = {}
-    for method in ("predict", "predict_proba"):
+    for method in ("predict_proba", "predict"):
         if hasattr(estimator, method):
             answers[method] = list(rows_of(getattr(estimator, method)(X)))
     for method, options in {"saliency": {}, "integrated_gradients": {"n_steps": 3}}.items():

@@ -323,8 +323,8 @@ def read_samples(X, *, named, tokens):
             if lengths.min(initial=1) < array.shape[1]:
                 samples = Series(array, lengths, "nan")
     array = samples.array
-    right_type = array.dtype.kind == ("i" if isinstance(samples, Tokens) else "f")
-    if not fits or not right_type or len(array) < 12:
+    fits = fits and array.dtype.kind == ("i" if tokens else "f") and len(array) >= 12
+    if not fits or isinstance(samples, Tokens) != tokens:
         raise ValueError(f"{must_be}, got shape {array.shape} and dtype {array.dtype}.")
     if samples.padded and not 0 < samples.lengths.min() <= samples.lengths.max() <= array.shape[1]:
         raise ValueError(
