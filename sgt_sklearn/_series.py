@@ -105,7 +105,7 @@ def is_ragged(X):
     (True, False)
     """
     if isinstance(X, Mapping):
-        return set(X) == {"X", "lengths"}
+        return X.keys() == {"X", "lengths"}  # a sparse dict iterates over rows, not keys
     if isinstance(X, np.ndarray):
         return X.dtype == object and X.ndim == 1
     return isinstance(X, (list, tuple)) and len(X) > 0 and all(np.ndim(x) == 2 for x in X)

@@ -88,7 +88,7 @@ def array_and_lengths(inputs):
     array, lengths
         Of a dict of exactly "X" and "lengths" its entries; else the input and None.
     """
-    if isinstance(inputs, Mapping) and set(inputs) == {"X", "lengths"}:
+    if isinstance(inputs, Mapping) and inputs.keys() == {"X", "lengths"}:
         return inputs["X"], inputs["lengths"]
     return inputs, None
 

@@ -82,7 +82,7 @@ def kind_of_data(module, X):
     try:
         if is_ragged(X) and "series" in takes:
             return "series"
-        return _OF_AXES.get(len(np.shape(X)))
+        return _OF_AXES.get(len(X.shape if hasattr(X, "shape") else np.asarray(X).shape))
     except ValueError:  # nested lists of unequal length
         return None
 
