@@ -22,7 +22,12 @@ from sgt_sklearn.estimators._inputs import cast_floats
 from sgt_sklearn.estimators._parameters import unwrap
 from sgt_sklearn.estimators._resume import ResumeMixin
 from sgt_sklearn.estimators._session import fit_session
-from sgt_sklearn.estimators._weights import WeightsMixin, split_weight, unreduced
+from sgt_sklearn.estimators._weights import (
+    WeightsMixin,
+    as_if_counted,
+    split_weight,
+    unreduced,
+)
 from sgt_sklearn.guidance import weighted_loss
 
 GUIDANCE_PARAMETERS = (
@@ -466,16 +471,21 @@ default="auto"
         ):
             y_pred = first_output(y_pred)
         guided = guidance is not None and training and guidance.in_step and guidance.passes
-        if guided:
+        if guided or weight is not None:
             y_true = to_tensor(y_true, device=self.device)
         inherited = partial(super().get_loss, y_pred, y_true, X=X, training=training)
         if weight is None and not guided:
             return inherited()
         with nullcontext() if weight is None else unreduced(criterion) as reduction:
+            counted = partial(
+                as_if_counted, criterion=criterion, y=y_true, weight=weight, reduction=reduction
+            )
             if not guided:
-                return weighted_loss(inherited(), weight, reduction=reduction)
+                return weighted_loss(counted(inherited()), weight, reduction=reduction)
             return inside_criterion(
-                criterion, inherited, lambda task: guidance.loss(output, y_true, task, weight)
+                criterion,
+                inherited,
+                lambda task: guidance.loss(output, y_true, counted(task), weight),
             )
 
     def _cast(self, x):

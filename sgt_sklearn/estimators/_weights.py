@@ -245,6 +245,42 @@ def unreduced(criterion):
         criterion.reduction = reduction
 
 
+def as_if_counted(values, criterion, y, weight, reduction):
+    """Unreduced losses, made up for targets that a criterion ignores.
+
+    A weighted mean divides by the weights of all samples; torch divides by what has a loss.
+
+    Parameters
+    ----------
+    values : torch.Tensor of shape (n_samples, ...)
+        Unreduced losses, 0 where targets are ignored.
+    criterion : torch.nn.Module
+        The criterion.
+    y : torch.Tensor of shape (n_samples, ...)
+        Targets.
+    weight : torch.Tensor of shape (n_samples,) or None
+        Weights of the samples; without, the losses are reduced by the criterion.
+    reduction : {"mean", "sum", "none"}
+        How the losses will be reduced.
+
+    Returns
+    -------
+    torch.Tensor
+        The losses, for a mean multiplied by the sum of the weights over that of targets that
+        count; bitwise the same where all do.
+    """
+    ignored = getattr(unwrap(criterion), "ignore_index", None)
+    if weight is None or ignored is None or reduction != "mean" or values.ndim == 0:
+        return values
+    if not isinstance(y, torch.Tensor) or y.is_floating_point():
+        return values
+    weight = weight.to(y.device)
+    counted = (y != ignored).reshape(len(y), -1).to(weight.dtype).mean(1)
+    divisor = (weight * counted).sum()
+    factor = torch.where(divisor == 0, torch.ones_like(divisor), weight.sum() / divisor)
+    return values * factor.to(values.dtype)
+
+
 class WeightsMixin:
     """Adds sample weights to a skorch net."""
 
