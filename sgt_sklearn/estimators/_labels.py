@@ -40,6 +40,7 @@ class LabelsMixin:
             self._decodes_, self._target_kind_, self._known_labels_ = False, None, None
             return y
         labels = to_numpy(y) if isinstance(y, torch.Tensor) else np.asarray(y)
+        _check_one_type(labels)
         if named:
             kind = target_kind(labels, self.criterion, self.module)
         else:
@@ -52,6 +53,8 @@ class LabelsMixin:
             self._decodes_ = False
             self._note_labels(labels, fresh, classes)
             return y
+        if not fresh and classes is not None:
+            _check_same(classes, self.classes_inferred_)
         given = classes if classes is not None else self.classes
         if kind in ("indicator", "soft"):
             return self._encode_columns(labels, fresh, given)
@@ -67,6 +70,8 @@ class LabelsMixin:
 
     def _note_labels(self, labels, fresh, classes):
         """Labels of targets that are passed on, named, seen now, or seen before."""
+        if not fresh and classes is not None and self._known_labels_ is not None:
+            _check_same(classes, self._known_labels_)
         if fresh:
             self._named_labels_ = None if classes is None else np.unique(classes)
             numbered = self.classes is not None and np.asarray(self.classes).dtype.kind in "iu"
@@ -136,3 +141,24 @@ class LabelsMixin:
                 f"{label!r}."
             )
         return int(index[0])
+
+
+def _check_one_type(labels):
+    if labels.dtype != object:
+        return
+    try:
+        np.unique(labels)
+    except TypeError as error:
+        types = sorted({type(label).__name__ for label in labels.ravel().tolist()})
+        raise ValueError(
+            f"y must hold labels of one type, got {', '.join(types)}: convert them, as in "
+            "y.astype(str)."
+        ) from error
+
+
+def _check_same(classes, known):
+    if not np.array_equal(np.unique(classes), known):
+        raise ValueError(
+            f"classes must be those of the first call, {np.asarray(known).tolist()}, or None, got "
+            f"{np.asarray(classes).tolist()}."
+        )

@@ -156,3 +156,19 @@ def test_two_halves_are_one_fit_for_every_kind(name, device):
     assert torch.equal(
         *(torch.cat([p.flatten() for p in n.module_.parameters()]) for n in (whole, halves))
     )
+
+
+@pytest.mark.parametrize("params", [{}, OWN, OWN | SOFTLY], ids=str)
+@pytest.mark.parametrize("named", [True, False])
+def test_other_classes_in_a_later_call_are_refused(params, named, device):
+    for labels in (CODES, WORDS):
+        classes = np.unique(labels).tolist()
+        net = make(device, **params).partial_fit(X, labels, classes=classes if named else None)
+        before = net.predict_proba(X)
+        other = 9 if labels is CODES else "yak"
+        for wrong in ([*classes, other], classes[:2], [other, *classes[1:]]):
+            with pytest.raises(ValueError, match=r"classes must be those of the first call, \["):
+                net.partial_fit(X, labels, classes=wrong)
+        np.testing.assert_array_equal(net.predict_proba(X), before)
+        net.partial_fit(X, labels, classes=classes[::-1]).partial_fit(X, labels)
+        assert len(net.history) == 6
