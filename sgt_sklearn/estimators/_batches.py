@@ -1,5 +1,7 @@
 """Batches sliced from memory, equal to those of a ``DataLoader`` over the same data."""
 
+from numbers import Integral
+
 import numpy as np
 import torch
 from skorch.dataset import Dataset
@@ -167,8 +169,13 @@ class BatchesMixin:
         name = "iterator_train" if training else "iterator_valid"
         kwargs = self.get_params_for(name)
         kwargs.setdefault("batch_size", self._batch_size(training))
+        if isinstance(kwargs["batch_size"], Integral):
+            # a DataLoader takes no numbers of numpy, which searches draw
+            kwargs["batch_size"] = int(kwargs["batch_size"])
         if kwargs["batch_size"] == -1:
             kwargs["batch_size"] = len(dataset)
+        if training and kwargs.get("drop_last"):
+            _check_not_all_dropped(dataset, kwargs["batch_size"])
         # only predictions outside a seeded fit must not touch the global generator
         draws = self.random_state is None or self._session_
         iterator = getattr(self, name)
@@ -181,6 +188,18 @@ class BatchesMixin:
 
     def _batch_size(self, training):
         return self.batch_size
+
+
+def _check_not_all_dropped(dataset, batch_size):
+    try:
+        n_samples = len(dataset)
+    except TypeError:  # a stream
+        return
+    if isinstance(batch_size, int) and n_samples < batch_size:
+        raise ValueError(
+            "iterator_train__drop_last must be False unless there is a full batch to train on, "
+            f"got True with batch_size={batch_size} for {n_samples} rows: lower batch_size."
+        )
 
 
 def _targets(dataset):

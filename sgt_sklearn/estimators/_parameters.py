@@ -248,7 +248,7 @@ def group_labels(feature_groups, sample_shape):
                 "feature_groups must be labels of the shape of one sample, X.shape[1:] = "
                 f"{sample_shape}, got shape {labels.shape}."
             )
-        labels = np.unique(labels, return_inverse=True)[1].reshape(sample_shape)
+        labels = _numbered(labels.ravel()).reshape(sample_shape)
     elif feature_groups == "cell" or (
         feature_groups in ("feature", "token") and len(sample_shape) == 1
     ):
@@ -270,6 +270,22 @@ def group_labels(feature_groups, sample_shape):
     if np.array_equal(labels.ravel(), np.arange(labels.size)):
         return None
     return np.ascontiguousarray(labels, dtype=np.int64)
+
+
+def _numbered(labels):
+    """Number of each label among the different ones: sorted, or as they occur."""
+    try:
+        return np.unique(labels, return_inverse=True)[1].reshape(-1)
+    except TypeError:  # of types without an order, such as texts and None
+        pass
+    try:
+        numbers = {}
+        return np.array([numbers.setdefault(label, len(numbers)) for label in labels.tolist()])
+    except TypeError as error:
+        raise TypeError(
+            "feature_groups must be labels that can be told apart, such as numbers and texts. "
+            f"{error}"
+        ) from error
 
 
 def scheduled_fraction(mask_fraction, schedule, epoch, max_epochs):
