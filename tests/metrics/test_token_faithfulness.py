@@ -191,10 +191,16 @@ def test_marginal_takes_any_token_of_the_other_rows(replaced):
     assert abs(np.mean(draws[:, 0, 0] == draws[:, 0, 1]) - (4 + 1 + 1) / 16) < 0.1
 
 
-def test_padding_between_tokens_is_never_replaced(replaced):
+def test_padding_between_tokens_is_never_replaced(replaced, vectors):
     X = np.array([[2, 0, 4, 0], [5, 6, 7, 0]])
-    (draw,) = replaced(X, n_draws=1)
-    assert draw.tolist() == [[1, 0, 1, 0], [1, 1, 1, 0]]
+    for groups in ("token", [0, 0, 1, 1]):
+        (draw,) = replaced(X, n_draws=1, groups=groups)
+        assert draw.tolist() == [[1, 0, 1, 0], [1, 1, 1, 0]]
+    seen = []
+    model = TokenClassifier(vectors, seen=seen).fit(None, [0, 1])
+    attributions = np.array([[1, 9, 2, 9], [1, 2, 3, 9]])
+    sufficiency(model, X, attributions=attributions, fractions=[0.5], n_draws=1)
+    assert seen[-1].tolist() == [[1, 0, 4, 0], [1, 1, 7, 0]]
 
 
 def test_labels_of_positions(replaced):
