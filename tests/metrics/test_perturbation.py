@@ -220,3 +220,36 @@ def test_integer_X_of_a_sklearn_classifier():
     for replacement in ("marginal", "mean"):
         options = {"attributions": coef, "replacement": replacement, "random_state": 0}
         assert sufficiency_gap(model, X, **options) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "labels"),
+    [
+        ("cell", (6,), np.arange(6)),
+        ("feature", (6,), np.arange(6)),
+        ("cell", (4, 3), np.arange(12).reshape(4, 3)),
+        ("time", (4, 3), np.repeat(np.arange(4), 3).reshape(4, 3)),
+        ("feature", (4, 3), np.tile(np.arange(3), (4, 1))),
+        ("cell", (2, 3, 3), np.arange(18).reshape(2, 3, 3)),
+        ("pixel", (2, 3, 3), np.tile(np.arange(9).reshape(1, 3, 3), (2, 1, 1))),
+    ],
+)
+def test_groups_by_name(doubles, name, shape, labels):
+    X = np.random.default_rng(0).standard_normal((12, *shape))
+    model = doubles.LinearSoftmax().fit(X, np.arange(12) % 2)
+    value = comprehensiveness(model, X, groups=labels, random_state=0)
+    assert comprehensiveness(model, X, groups=name, random_state=0) == value
+    # the name that the estimator was given goes before the labels of its training
+    model.feature_groups, model.feature_groups_ = name, np.zeros(shape, int)
+    assert comprehensiveness(model, X, random_state=0) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("time", (6,)), ("pixel", (6,)), ("pixel", (4, 3)), ("token", (4, 3)), ("time", (2, 3, 3))],
+)
+def test_names_of_groups_that_do_not_fit(doubles, name, shape):
+    X = np.random.default_rng(0).standard_normal((8, *shape))
+    model = doubles.LinearSoftmax().fit(X, np.arange(8) % 2)
+    with pytest.raises(ValueError, match=f"groups '{name}' does not fit samples of shape"):
+        comprehensiveness(model, X, groups=name)

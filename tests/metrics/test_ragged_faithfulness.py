@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sgt_sklearn.metrics import (
+    _perturbation,
     comprehensiveness,
     comprehensiveness_gap,
     removal_curve,
@@ -475,3 +476,15 @@ def test_bad_series(model, series, change, error, match):
 def test_bad_options(model, series, options, match):
     with pytest.raises(ValueError, match=match):
         comprehensiveness(model, series, **options)
+
+
+@pytest.mark.parametrize("groups", ["cell", "time_then_feature"])
+def test_batches_of_predictions_do_not_matter(series, groups, monkeypatch):
+    coef = np.random.default_rng(1).standard_normal((1, LONGEST, N_FEATURES))
+    seen = []
+    model = SeriesRegressor(coef, seen).fit(series, None)
+    value = comprehensiveness_gap(model, series, groups=groups, random_state=0)
+    seen.clear()
+    monkeypatch.setattr(_perturbation, "MAX_BYTES", 5 * LONGEST * N_FEATURES * 8)
+    assert comprehensiveness_gap(model, series, groups=groups, random_state=0) == value
+    assert max(map(len, seen)) == 5
