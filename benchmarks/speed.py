@@ -48,6 +48,7 @@ TABLE = Shape("MLP, 20,000 x 30, batch 256", 20_000, (30,), 2, 256, 12)
 SMALL_TABLE = Shape("MLP, 569 x 30, batch 32", 569, (30,), 2, 32, 40)
 IMAGES = Shape("CNN, 28 x 28, batch 32", 1280, (1, 28, 28), 10, 32, 2)
 LARGE_BATCHES = Shape("CNN, 28 x 28, batch 128", 1280, (1, 28, 28), 10, 128, 2)
+SERIES = Shape("50 steps x 50 features, batch 32", 640, (50, 50), 2, 32, 3)
 
 
 # what is timed: functions without arguments that do the same number of steps
@@ -166,6 +167,19 @@ def guided_loops(shape, bound, dropout=0.0):
     return "guided / plain, hand-written loop", shape.name + note, bound, runs
 
 
+def series_fits(name, module, bound):
+    """Case: guided fit of a network for series with dropout, masking in every epoch."""
+    shape = replace(SERIES, name=f"{name}, {SERIES.name}")
+    return guided_fits(
+        shape,
+        bound,
+        note=", dropout .1 (separate pass)",
+        module=module,
+        module__dropout=0.1,
+        mask_schedule="constant",
+    )
+
+
 def switched_off(shape, note="", **params):
     """Case: our classifier with consistency_weight=0 over skorch's, same arguments."""
     ours = partial(SaliencyGuidedClassifier, consistency_weight=0)
@@ -194,6 +208,9 @@ def cases():
         guided_fits(LARGE_BATCHES, 2.8),
         guided_fits(SMALL_TABLE, None, **dropout),
         guided_fits(IMAGES, None, **dropout),
+        series_fits("LSTM", "lstm", 3.5),
+        series_fits("TCN", "tcn", 2.85),
+        series_fits("Transformer", "transformer", 2.7),
         guided_loops(TABLE, 2.45),
         guided_loops(SMALL_TABLE, 2.45),
         guided_loops(IMAGES, 2.8),

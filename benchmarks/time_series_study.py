@@ -115,6 +115,24 @@ CANDIDATES = ARMS | {
     "order absolute, k=.5 constant": guided(
         mask_order="absolute", mask_fraction=0.5, mask_schedule="constant"
     ),
+    **{
+        f"order absolute, k=.{k} constant": guided(
+            mask_order="absolute", mask_fraction=k / 10, mask_schedule="constant"
+        )
+        for k in (3, 7, 8)
+    },
+    "order absolute, k=.5 constant, lambda 3": guided(
+        mask_order="absolute",
+        mask_fraction=0.5,
+        mask_schedule="constant",
+        consistency_weight=3.0,
+    ),
+    "order absolute, k=.7 constant, lambda 3": guided(
+        mask_order="absolute",
+        mask_fraction=0.7,
+        mask_schedule="constant",
+        consistency_weight=3.0,
+    ),
     "constant k=.5": guided(mask_fraction=0.5, mask_schedule="constant"),
     "constant k=.9": guided(mask_schedule="constant"),
     "k ceiling .5": guided(mask_fraction=0.5),
