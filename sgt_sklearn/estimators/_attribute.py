@@ -120,6 +120,7 @@ class AttributionMixin:
         inputs = self._attribution_input(X)
         x, _ = split_input(inputs, self.guided_input)
         explain = _explainer(self, x, method, output, n_steps, n_samples)
+        lengths = explain.lengths(inputs, x)
         explain.settle(x, noise_level, baseline)
         if random_state is not None:
             explain.seed(seed_from(random_state))
@@ -142,7 +143,7 @@ class AttributionMixin:
         time = 2 if isinstance(target, str) and target == "all" else 1
         # of a list, a module of the user's gets the entries as its arguments
         as_list = is_list_of_series(X) and not isinstance(inputs, tuple)
-        return _without_padding(values, explain.lengths(inputs, x), time, as_list)
+        return _without_padding(values, lengths, time, as_list)
 
     @contextmanager
     def _unguided(self):

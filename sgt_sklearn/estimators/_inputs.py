@@ -130,12 +130,22 @@ def lengths_of(inputs, part):
     -------
     tensor of int, shape (n_samples,), or None
         The entry "lengths" of a dict, if there is one and the part has an axis of time.
+
+    Raises
+    ------
+    ValueError
+        If the part was joined from entries, so that its axis 1 is no axis of time.
     """
     if not isinstance(inputs, Mapping) or part.ndim not in (2, 3):
         return None
     lengths = inputs.get("lengths")
     if lengths is None or lengths.shape != part.shape[:1] or lengths.is_floating_point():
         return None
+    if all(getattr(value, "shape", None) != part.shape for value in inputs.values()):
+        raise ValueError(
+            "guided_input must name one entry, and no list, where X has lengths: padding of "
+            f"series cannot be told in a part of shape {tuple(part.shape)}, flattened and joined."
+        )
     return lengths
 
 

@@ -406,6 +406,24 @@ def test_guidance_asks_which_of_several_inputs_it_masks(device):
     assert_names(caught, "guided_input", r"\['a', 'b'\]", "'X'", "consistency_weight=0")
 
 
+def test_series_with_lengths_are_guided_alone(device):
+    class Sums(SizedMLP):
+        def forward(self, X, lengths):
+            inside = torch.arange(X.shape[1], device=X.device) < lengths[:, None]
+            return super().forward((X * inside[:, :, None]).sum(1))
+
+    data = {"X": np.stack([X] * 3, axis=1), "lengths": 1 + np.arange(len(X)) % 3}
+    net = make(SaliencyGuidedClassifier, device, module=Sums)
+    net.set_params(module__n_features=4, module__n_outputs=2).fit(data, LABELS)
+    net.set_params(guided_input=["X"])
+    with pytest.raises(ValueError) as caught:
+        net.fit(data, LABELS)
+    assert_names(caught, "guided_input", "one entry", r"\(\d+, 12\)")
+    net.set_params(consistency_weight=0).fit(data, LABELS)
+    with pytest.raises(ValueError, match="guided_input must name one entry"):
+        net.attribute(data)
+
+
 BAD_OUTPUTS = {
     "too few classes": (SaliencyGuidedClassifier, "auto", 1, LABELS, "(32, 1)", "(32,)"),
     "logit of two axes": (
