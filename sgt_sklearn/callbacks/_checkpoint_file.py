@@ -3,17 +3,14 @@
 import hashlib
 import io
 import os
-import secrets
-from contextlib import suppress
-from pathlib import Path
 
 import torch
 
+from sgt_sklearn._atomic import write_whole
 from sgt_sklearn.exceptions import PersistenceError
 
 _MAGIC = "sgt_sklearn checkpoint"
 _FORMAT = 1
-_SUFFIX = ".part"
 
 
 def write_checkpoint(path, fit, content):
@@ -36,21 +33,7 @@ def write_checkpoint(path, fit, content):
     buffer = io.BytesIO()
     torch.save(content, buffer)
     data = buffer.getvalue()
-    # a name of its own, should the same fit ever run twice at once; in the same folder, as only a
-    # move within one file system is atomic
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(_header(fit, data))
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(path.parent)
+    write_whole(path, _header(fit, data), data)
 
 
 def read_checkpoint(path):
@@ -116,13 +99,6 @@ def fit_of(path):
     return fit
 
 
-def remove_parts(path):
-    """Delete what killed processes left of checkpoints that they were writing."""
-    for part in path.parent.glob(f"{_escaped(path.name)}.{'[0-9a-f]' * 8}{_SUFFIX}"):
-        with suppress(OSError):
-            part.unlink()
-
-
 def make_folder(path):
     """Make the folder of a checkpoint; see that the checkpoint can be a file in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,11 +107,6 @@ def make_folder(path):
             f"path must name a file, got the folder {os.fspath(path)!r}: add a file name, such as "
             "'fit.ckpt'."
         )
-
-
-def absolute(path):
-    """The path as it is meant now, should the working directory change."""
-    return Path(os.path.abspath(os.fspath(path)))
 
 
 def _header(fit, data):
@@ -150,18 +121,3 @@ def _read_header(lines):
     if magic != _MAGIC or not version.isdecimal() or version == "0" or len(lines) < 2:
         return None, None
     return lines[1].decode("ascii", "replace"), int(version)
-
-
-def _escaped(name):
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
-
-
-def _sync_folder(folder):
-    if os.name != "posix":
-        return
-    # the new name is on disk once its folder is
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

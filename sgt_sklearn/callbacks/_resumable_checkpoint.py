@@ -5,12 +5,11 @@ from numbers import Integral
 
 from skorch.callbacks import Callback
 
+from sgt_sklearn._atomic import remove_parts, resolved
 from sgt_sklearn.callbacks._checkpoint_file import (
-    absolute,
     fit_of,
     make_folder,
     read_checkpoint,
-    remove_parts,
     write_checkpoint,
 )
 from sgt_sklearn.callbacks._fingerprint import (
@@ -140,7 +139,7 @@ class ResumableCheckpoint(Callback):
     def _prepare_fit(self, net, settings, data, epochs, start):
         texts = fingerprint(settings, data)
         fit = identifier(texts)
-        path = absolute(os.fspath(self.path).replace("{fit}", fit))
+        path = resolved(os.fspath(self.path).replace("{fit}", fit))
         make_folder(path)
         remove_parts(path)
         before = len(net.history)

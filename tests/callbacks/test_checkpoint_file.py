@@ -9,13 +9,14 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback
 
 from sgt_sklearn import SaliencyGuidedRegressor
+from sgt_sklearn._atomic import remove_parts
 from sgt_sklearn.callbacks import ResumableCheckpoint
 from sgt_sklearn.callbacks._checkpoint_file import (
     fit_of,
     read_checkpoint,
-    remove_parts,
     write_checkpoint,
 )
 from sgt_sklearn.exceptions import PersistenceError
@@ -214,3 +215,31 @@ def test_a_full_disk_ends_the_fit_and_keeps_the_checkpoint_before(function, tmp_
     monkeypatch.setattr(os, function, original)
     whole = make(tmp_path / "whole.ckpt").fit(X, TARGETS)
     np.testing.assert_equal(weights(make(path).fit(X, TARGETS)), weights(whole))
+
+
+class Fails(Callback):
+    armed = True
+
+    def on_epoch_end(self, net, **kwargs):
+        if Fails.armed and len(net.history) == 3:
+            raise MemoryError
+
+
+def test_a_link_stays_one(tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    path, link = tmp_path / "disk" / "fit.ckpt", tmp_path / "link.ckpt"
+    link.symlink_to(path)
+    make = {"max_epochs": 4, "random_state": 0, "device": "cpu"}
+    with pytest.raises(MemoryError):
+        SaliencyGuidedRegressor(
+            callbacks=[("resume", ResumableCheckpoint(link)), ("accident", Fails())], **make
+        ).fit(X, TARGETS)
+    assert link.is_symlink()
+    assert read_checkpoint(path)["n_epochs"] == 2
+    monkeypatch.setattr(Fails, "armed", False)
+    SaliencyGuidedRegressor(
+        callbacks=[("resume", ResumableCheckpoint(link)), ("accident", Fails())], **make
+    ).fit(X, TARGETS)
+    assert link.is_symlink()
+    assert not path.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["disk", "link.ckpt"]

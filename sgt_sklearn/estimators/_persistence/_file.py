@@ -1,14 +1,12 @@
 """The file of a saved estimator: one JSON document and named tensors in the safetensors format."""
 
+import errno
 import hashlib
 import json
-import os
-import secrets
-import shutil
-from contextlib import suppress
 
 import torch
 
+from sgt_sklearn._atomic import remove_parts, resolved, write_whole
 from sgt_sklearn.exceptions import PersistenceError
 
 FORMAT = "sgt_sklearn estimator"
@@ -164,27 +162,12 @@ def _safetensors():
 
 
 def _write_bytes(path, data):
-    target = os.path.realpath(os.fsdecode(path))
-    folder = os.path.dirname(target)
-    # in the same folder, as only a move within one file system is atomic
-    temporary = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
-    try:
-        # "x": with the permissions that a new file gets, and never a file that is there
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if os.path.exists(target):
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    if os.name == "posix":
-        # the new name is on disk once its folder is
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    given, path = path, resolved(path)
+    if not given:
+        raise FileNotFoundError(errno.ENOENT, "path must name a file, got an empty text", given)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "path must name a file, got a folder", given)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "The folder of path must exist", given)
+    remove_parts(path)
+    write_whole(path, data)
