@@ -402,6 +402,14 @@ def test_every_tensor_has_its_type(saved, rewritten):
                 load(path)
 
 
+def test_a_wrong_type_of_weights_is_told_from_the_right_one(rewritten):
+    name = "module_.module.0.weight"
+    path = rewritten(lambda _, tensors: tensors.update({name: tensors[name].to(torch.int32)}))
+    message = "tensor module_.module.0.weight must be of torch.float32, got torch.int32"
+    with pytest.raises(PersistenceError, match=message):
+        load(path)
+
+
 @pytest.fixture
 def traps(monkeypatch):
     """Record what must not be called."""

@@ -315,10 +315,11 @@ def _restore_module(name, module, record, decoder, device):
         saved = state.get(key)
         if isinstance(saved, torch.Tensor) and not is_lazy(own):
             # the whole module may have been built in, or cast to, another precision
-            precision = precisions.setdefault(own.dtype, saved.dtype)
-            fits = own.is_floating_point() and saved.is_floating_point()
-            fits = saved.dtype == (precision if fits else own.dtype)
-            require(fits, f"tensor {name}.{key}", f"of {precision}", saved.dtype)
+            expected = own.dtype
+            if own.is_floating_point() and saved.is_floating_point():
+                expected = precisions.setdefault(own.dtype, saved.dtype)
+            fits = saved.dtype == expected
+            require(fits, f"tensor {name}.{key}", f"of {expected}", saved.dtype)
             own.data = own.data.to(saved.dtype)
     module.load_state_dict(state)
     for key in record["buffers"]:
