@@ -118,6 +118,18 @@ class Guidance:
                 "without guidance."
             )
 
+    def check_differentiable_output(self, output):
+        """Raise for the output of an infer that ran without gradients, and so without guidance."""
+        if not torch.is_grad_enabled() or not isinstance(output, torch.Tensor):
+            return
+        if not output.requires_grad:
+            raise TypeError(
+                "Guidance needs an output with a gradient path to the input, but infer of "
+                f"{type(self._net).__name__} ran under torch.no_grad(), or detached its output: "
+                "freeze parameters by requires_grad_(False) instead. Or set consistency_weight=0 "
+                "to train without guidance."
+            )
+
     def run(self, inputs, forward, beside):
         """Make the clean pass of a batch and keep it for its loss.
 

@@ -470,7 +470,10 @@ default="auto"
             unwrap(criterion), torch.nn.modules.loss._Loss
         ):
             y_pred = first_output(y_pred)
-        guided = guidance is not None and training and guidance.in_step and guidance.passes
+        in_step = guidance is not None and training and guidance.in_step
+        guided = in_step and guidance.passes
+        if in_step and not guided:
+            guidance.check_differentiable_output(first_output(y_pred))
         if guided or weight is not None:
             y_true = to_tensor(y_true, device=self.device)
         inherited = partial(super().get_loss, y_pred, y_true, X=X, training=training)

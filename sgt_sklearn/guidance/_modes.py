@@ -89,6 +89,8 @@ def passes_agree(forward, modules, x):
     ------
     ValueError
         If the module changes its input in place.
+    TypeError
+        If it returns neither a tensor nor a tuple that starts with one.
 
     Examples
     --------
@@ -109,7 +111,7 @@ def passes_agree(forward, modules, x):
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         states = _generator_states(x)
         probe = x.detach().clone()
-        trained = first_output(forward(probe)).detach()
+        trained = _detached(forward(probe))
         if probe._version:
             raise ValueError(
                 "The module changes its input in place, but guidance needs the input again: make "
@@ -123,8 +125,19 @@ def passes_agree(forward, modules, x):
             for buffer, value in zip(buffers, before, strict=True):
                 buffer.copy_(value)
         with evaluation_mode(modules):
-            evaluated = first_output(forward(probe)).detach()
+            evaluated = _detached(forward(probe))
     return not stochastic and not moved and torch.equal(trained, evaluated), stochastic
+
+
+def _detached(output):
+    first = first_output(output)
+    if not isinstance(first, torch.Tensor):
+        raise TypeError(
+            "Guidance compares outputs that are a tensor, or the first entry of a tuple, but the "
+            f"module returns {type(output).__name__}: return (prediction, ...), or train without "
+            "guidance (of the estimators, consistency_weight=0)."
+        )
+    return first.detach()
 
 
 def _generator_states(x):

@@ -221,3 +221,46 @@ def test_each_output_with_its_loss_is_guided(device):
     whole = make_estimator(make_net(), SETTINGS["fixed"], device).fit(X, Y)
     assert_same_state(net.module_, whole.module_)
     np.testing.assert_allclose(net.predict_proba(X), whole.predict_proba(X), atol=1e-10)
+
+
+# passes without what guidance needs
+
+
+def without_gradients(cls):
+    class WithoutGradients(cls):
+        def infer(self, x, **fit_params):
+            with torch.no_grad():
+                return super().infer(x, **fit_params)
+
+    return WithoutGradients
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_infer_without_gradients_is_refused(base, device):
+    net = make_estimator(make_net(), SETTINGS["fixed"], device, without_gradients(base))
+    with pytest.raises(TypeError, match=r"infer of WithoutGradients ran under torch.no_grad\(\)"):
+        net.fit(X, Y)
+    assert not net.initialized_
+
+
+class Described(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = make_net()
+
+    def forward(self, x):
+        return {"logits": self.net(x)}
+
+
+class OfDescribed(nn.CrossEntropyLoss):
+    def forward(self, output, y):
+        return super().forward(output["logits"], y)
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_a_module_that_returns_a_dict_is_refused(base, device):
+    options = {"criterion": OfDescribed, "consistency": "categorical_kl"}
+    net = make_estimator(Described(), SETTINGS["fixed"], device, base, **options)
+    with pytest.raises(TypeError, match=r"but the module returns dict: return \(prediction"):
+        net.fit(X, Y)
+    assert len(make_estimator(Described(), None, device, base, **options).fit(X, Y).history) == 3

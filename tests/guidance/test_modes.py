@@ -102,3 +102,10 @@ def test_probe_initialises_lazy_modules_like_a_first_pass(last, device):
     if not agree:
         assert last.num_batches_tracked == 0
         assert (last.running_mean == 0).all()
+
+
+@pytest.mark.parametrize("output", [{"logits": torch.ones(2)}, ["text"], "text", None])
+def test_outputs_that_are_no_tensors_are_refused(output):
+    name = type(output).__name__
+    with pytest.raises(TypeError, match=f"but the module returns {name}"):
+        passes_agree(lambda x: output, [], torch.ones(2, 3))
