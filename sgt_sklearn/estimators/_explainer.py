@@ -239,7 +239,7 @@ class TokenExplainer(Explainer):
         return values  # vectors of an embedding have no units
 
     def start(self, x):
-        with torch.no_grad(), captured_embedding(self.embedding) as captured:
+        with torch.no_grad(), captured_embedding(self.embedding, x) as captured:
             self.net.infer(self.rebuild(x))
         return captured.output.detach()
 

@@ -152,7 +152,7 @@ class Guidance:
         if embedding is None:
             check_differentiable(x)
         x = self._prepare(x, embedding, lambda data: beside(rebuild(data)))
-        with captured_embedding(embedding) if self._captures else nullcontext() as embedded:
+        with captured_embedding(embedding, x) if self._captures else nullcontext() as embedded:
             output = forward(rebuild(x))
         if self._compared:
             # of an earlier evaluation of the step, whose graph is not needed any more

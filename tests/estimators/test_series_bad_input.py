@@ -373,12 +373,15 @@ def test_baselines_of_tokens(device):
 
 
 class Own(nn.Module):
-    def __init__(self, twice=False):
+    def __init__(self, twice=False, tokens_first=False):
         super().__init__()
+        self.tokens_first = tokens_first
         self.emb, self.output = nn.Embedding(VOCABULARY, 4, 0), nn.Linear(4, 3)
         self.twice = twice
 
     def forward(self, X):
+        if self.tokens_first:
+            return self.output(torch.tanh(self.emb(X.T)).sum(0))
         vectors = self.emb(X.long())
         return self.output(torch.tanh(vectors + self.emb(X) if self.twice else vectors).sum(1))
 
@@ -405,6 +408,9 @@ def test_embedding_of_a_module_of_ones_own(cls, device):
     refused(ValueError, "embedding", "'auto'", X=TOKENS.astype(np.float32), embedding="emb")
     refused(ValueError, "embedding", "once", "more than once", embedding="emb", module__twice=True)
     refused(ValueError, "embedding", "vector", embedding="output")
+    for saliency_pass in ("shared", "separate"):
+        params = {"module__tokens_first": True, "saliency_pass": saliency_pass}
+        refused(ValueError, "embedding must", "samples first", embedding="emb", **params)
     refused(TypeError, "embedding", "'auto'", "3", embedding=3)
     refused(ValueError, "mask_fill", "mean", embedding="emb", mask_fill="mean")
 
@@ -422,3 +428,9 @@ def test_explanation_without_an_embedding(cls, device):
     net.set_params(embedding="emb")
     assert np.isfinite(net.attribute(TOKENS)[TOKENS != 0]).all()
     assert net.attribute(np.pad(TOKENS, ((0, 0), (0, 2)))).shape == (N, LONGEST + 2)
+    # as many texts as tokens, whose exchange no shape gives away
+    exchanged = own(cls, device, consistency_weight=0, module__tokens_first=True)
+    exchanged.fit(TOKENS, np.arange(N) % 3).set_params(embedding="emb")
+    for X in (TOKENS, TOKENS[:LONGEST]):
+        with pytest.raises(ValueError, match="samples first"):
+            exchanged.attribute(X)
