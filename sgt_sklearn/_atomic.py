@@ -54,9 +54,9 @@ def write_whole(path, *parts):
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink()
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.filename is not None:
             # the file that was asked for, and none that nobody has heard of
-            error.filename, error.filename2 = os.fspath(path), None
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
     _sync_folder(path.parent)
 

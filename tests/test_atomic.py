@@ -81,6 +81,7 @@ def test_a_failure_names_the_file_that_was_asked_for(function, tmp_path, monkeyp
     with pytest.raises(OSError, match="No space left") as raised:
         write_whole(path, b"after")
     assert raised.value.filename == os.fspath(path)
+    assert "heard" not in str(raised.value)
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == b"before"
     with pytest.raises(FileNotFoundError) as raised:
