@@ -119,7 +119,7 @@ def write_page(path, models, texts, labels):
         '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Which words decide</title>'
         "<style>body{font:16px/1.6 sans-serif;max-width:60rem;margin:2rem auto}"
         "td,th{padding:.2rem .6rem;text-align:left;vertical-align:top}"
-        "tr:nth-child(3n) td{border-bottom:1px solid #ccc}</style>"
+        "tr:nth-child(3n+1) td{border-bottom:1px solid #ccc}</style>"
         "<h1>Which words decide</h1>"
         '<p>Green words speak for "fresh", orange ones against it (input times gradient of the '
         "logit; the colours of each model share a scale).</p>"
