@@ -35,9 +35,10 @@ FOR_TOKENS = {
 CASES = [
     (cls, name, kind)
     for cls in (SaliencyGuidedClassifier, SaliencyGuidedRegressor)
-    for name in FOR_SERIES | FOR_TOKENS
-    for kind in (("series", "ragged") if name in FOR_SERIES else ("tokens",))
+    for kind, names in (("ragged", FOR_SERIES), ("tokens", FOR_TOKENS))
+    for name in names
 ]
+CASES += [(SaliencyGuidedClassifier, name, "series") for name in FOR_SERIES]
 
 
 @pytest.mark.parametrize(("cls", "name", "kind"), CASES)
@@ -127,7 +128,7 @@ ESTIMATORS = {
         CODES,
     ),
     "unsigned tokens": (
-        SaliencyGuidedClassifier("text_bag", mask_fill="marginal", mask_order="sampled"),
+        SaliencyGuidedClassifier("text_bag", mask_fill="marginal", mask_order="random"),
         WORDS.astype(np.uint16),
         CODES,
     ),
