@@ -1,5 +1,6 @@
 """Series of unequal length: lists of arrays, padded arrays with lengths, trailing NaN."""
 
+import contextlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -48,7 +49,7 @@ def padded(X, name="X", dtype=np.float32):
     """
     if isinstance(X, Mapping):
         array, lengths = _from_dict(X, name, dtype)
-    elif isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object):
+    elif isinstance(X, (list, tuple)) or is_ragged(X):
         array, lengths = _from_list(list(X), name, dtype)
     else:
         array = _numbers(X, name, dtype)
@@ -150,6 +151,9 @@ def _numbers(X, name, dtype):
         array = np.asarray(X)
     except ValueError as error:
         raise ValueError(f"{name} must be {_FORMS}. {error}") from error
+    if array.dtype == object:  # numbers as Python objects
+        with contextlib.suppress(TypeError, ValueError):
+            array = array.astype(dtype)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers, in {_FORMS}, got {array.dtype}.")
     return array.astype(dtype, copy=False)

@@ -67,7 +67,7 @@ def _moments(batch, weight, axes):
 
 
 def steps_of(X, lengths, weight=None):
-    """Steps of all series as rows, shape (n_steps, n_features), and the weights of their series."""
+    """Steps of all series, shape (n_steps, n_features), and the weights of their series."""
     steps = X[np.arange(X.shape[1]) < np.asarray(lengths)[:, None]]
     return steps, None if weight is None else np.repeat(weight, lengths)
 

@@ -135,12 +135,19 @@ def lengths_of(inputs, part):
     ------
     ValueError
         If the part was joined from entries, so that its axis 1 is no axis of time.
+    TypeError
+        If the lengths are floating point.
     """
     if not isinstance(inputs, Mapping) or part.ndim not in (2, 3):
         return None
     lengths = inputs.get("lengths")
-    if lengths is None or lengths.shape != part.shape[:1] or lengths.is_floating_point():
+    if lengths is None or lengths.shape != part.shape[:1]:
         return None
+    if lengths.is_floating_point():
+        raise TypeError(
+            f'X["lengths"] must hold integers, one a series, got {lengths.dtype}: convert them '
+            "(astype(int)), or give the entry another name if it is something else."
+        )
     if all(getattr(value, "shape", None) != part.shape for value in inputs.values()):
         raise ValueError(
             "guided_input must name one entry, and no list, where X has lengths: padding of "
