@@ -280,7 +280,7 @@ BAD_PARAMETERS = [
     ("consistency", None, TypeError, ["categorical_kl", "callable", "None"]),
     ("saliency_pass", "joint", ValueError, ["'shared', 'separate'", "'joint'"]),
     ("saliency_pass", True, TypeError, ["'shared', 'separate'", "True"]),
-    ("module", "resnet", ValueError, ["'auto'", "'cnn', .*'mlp'", "class or instance", "'resnet'"]),
+    ("module", "resnet", ValueError, ["'auto'", "'cnn', .*'mlp'", "'resnet'"]),
     ("module", 3, TypeError, ["'auto'", "class or instance", "3 of int"]),
     ("criterion", "mse", ValueError, ["'auto'", "class or instance", "'mse'"]),
     ("random_state", "zero", TypeError, ["None", "int", "RandomState", "'zero'"]),
