@@ -87,20 +87,30 @@ def _is_brought(valid, train, y):
     """Whether validation data come from elsewhere than the data of the fit, with encoded `y`."""
     if valid is None:
         return False
-    source, root = _root(valid), _root(train)
     # a split that builds both sets anew makes them of what it got
-    if source is root or getattr(root, "y", None) is not y:
-        return False
-    own = getattr(source, "y", None)
-    arrays = isinstance(own, np.ndarray) and isinstance(y, np.ndarray)
-    return not (arrays and np.shares_memory(own, y))
+    fitted = [source for source in _sources(train) if getattr(source, "y", None) is y]
+    return bool(fitted) and not any(
+        any(source is one for one in fitted) or _share_memory(getattr(source, "y", None), y)
+        for source in _sources(valid)
+    )
 
 
-def _root(dataset):
-    """The data set that one is a subset of, or wraps."""
-    while isinstance(getattr(dataset, "dataset", None), torch.utils.data.Dataset):
-        dataset = dataset.dataset
-    return dataset
+def _share_memory(*arrays):
+    return all(isinstance(a, np.ndarray) for a in arrays) and np.shares_memory(*arrays)
+
+
+def _sources(dataset):
+    """A data set, and those that it is a subset of, joins or wraps."""
+    found, left = [], [dataset]
+    while left:
+        source = left.pop()
+        if any(source is one for one in found):
+            continue
+        found.append(source)
+        for value in getattr(source, "__dict__", {}).values():
+            parts = value if isinstance(value, (list, tuple)) else [value]
+            left += [part for part in parts if isinstance(part, torch.utils.data.Dataset)]
+    return found
 
 
 def _arrays_of(dataset):

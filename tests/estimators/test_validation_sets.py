@@ -7,7 +7,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import nn
-from torch.utils.data import Subset, TensorDataset
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
 
@@ -137,7 +137,30 @@ def subsets(dataset, y):
     return Subset(dataset, range(40)), Subset(dataset, range(40, 60))
 
 
-@pytest.mark.parametrize("split", [of_what_it_got, subsets, lambda d, y: (d, Dataset(d.X, d.y))])
+class Wrapped(torch.utils.data.Dataset):
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __len__(self):
+        return len(self.inner)
+
+    def __getitem__(self, i):
+        return self.inner[i]
+
+
+def wrapped(dataset, y):
+    return dataset, Wrapped(Subset(dataset, range(60)))
+
+
+def concatenated(dataset, y):
+    return dataset, ConcatDataset([Subset(dataset, range(9)), Subset(dataset, range(9, 60))])
+
+
+def itself(dataset, y):
+    return dataset, Dataset(dataset.X, dataset.y)
+
+
+@pytest.mark.parametrize("split", [of_what_it_got, subsets, wrapped, concatenated, itself])
 def test_what_a_split_makes_of_its_data_is_encoded_already(split, device):
     net = fit(SaliencyGuidedRegressor, X, TARGETS, split, device=device)
     rows = slice(40, None) if split in (of_what_it_got, subsets) else slice(None)
