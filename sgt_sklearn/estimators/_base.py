@@ -407,5 +407,17 @@ class SaliencyGuidedEstimator(
         # caches, and of attention grow with the square of the length
         return max(self.batch_size, 1024 if self._input_kind_ == "tabular" else 64)
 
+    def _check_not_all_dropped(self, dataset, batch_size):
+        try:
+            n_samples = len(dataset)
+        except TypeError:  # a stream
+            return
+        if isinstance(batch_size, int) and n_samples < batch_size:
+            raise ValueError(
+                "iterator_train__drop_last must be False unless there is a full batch to train "
+                f"on, got True with batch_size={batch_size} for {n_samples} rows: lower "
+                "batch_size."
+            )
+
 
 SaliencyGuidedEstimator._init_names_ = named_parameters(SaliencyGuidedEstimator.__init__)

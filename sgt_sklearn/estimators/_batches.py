@@ -175,7 +175,7 @@ class BatchesMixin:
         if kwargs["batch_size"] == -1:
             kwargs["batch_size"] = len(dataset)
         if training and kwargs.get("drop_last"):
-            _check_not_all_dropped(dataset, kwargs["batch_size"])
+            self._check_not_all_dropped(dataset, kwargs["batch_size"])
         # only predictions outside a seeded fit must not touch the global generator
         draws = self.random_state is None or self._session_
         iterator = getattr(self, name)
@@ -189,17 +189,8 @@ class BatchesMixin:
     def _batch_size(self, training):
         return self.batch_size
 
-
-def _check_not_all_dropped(dataset, batch_size):
-    try:
-        n_samples = len(dataset)
-    except TypeError:  # a stream
-        return
-    if isinstance(batch_size, int) and n_samples < batch_size:
-        raise ValueError(
-            "iterator_train__drop_last must be False unless there is a full batch to train on, "
-            f"got True with batch_size={batch_size} for {n_samples} rows: lower batch_size."
-        )
+    def _check_not_all_dropped(self, dataset, batch_size):
+        pass  # a net of skorch trains on nothing then
 
 
 def _targets(dataset):
