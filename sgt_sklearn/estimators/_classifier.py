@@ -85,15 +85,15 @@ class SaliencyGuidedClassifier(LabelsMixin, SaliencyGuidedEstimator, NeuralNetCl
     use_caching, torch_load_kwargs
         As in skorch.
     mask_fraction : float or "auto", default="auto"
-        Share k of the feature groups that is hidden, in [0, 1]. "auto": .5, and .9 for series.
+        Share k of the feature groups that is hidden, in [0, 1]. "auto": .5.
     mask_schedule : {"auto", "constant", "ramp"}, default="auto"
-        "ramp": a quarter of `max_epochs` without guidance, then a linear rise. "auto": constant,
-        and ramp for series. The share in use is the column `mask_fraction` of the history.
+        "ramp": a quarter of `max_epochs` without guidance, then a linear rise. "auto": constant.
+        The share in use is the column `mask_fraction` of the history.
     consistency_weight : float, default=1.0
         Weight lambda of the consistency term; 0 trains without guidance.
     mask_order : {"auto", "signed", "absolute", "sampled", "random"}, default="auto"
-        What is hidden first. "auto": absolute, and sampled for series. Of tokens, "absolute" is
-        the gradient at the embedding times the embedding, "signed" the gradient alone.
+        What is hidden first. "auto": absolute. Of tokens, "absolute" is the gradient at the
+        embedding times the embedding, "signed" the gradient alone.
     saliency_output : {"auto", "log_proba", "logit", "margin"}, default="auto"
         Scalar whose input gradient ranks. "auto": margin.
     mask_fill : str or callable, default="auto"

@@ -72,16 +72,16 @@ class SaliencyGuidedMixin(
     *args
         Passed on to the net class.
     mask_fraction : float or "auto", default="auto"
-        Share k of the feature groups that is hidden, in [0, 1]. "auto": .5, and .9 for series.
+        Share k of the feature groups that is hidden, in [0, 1]. "auto": .5.
     mask_schedule : {"auto", "constant", "ramp"}, default="auto"
         "ramp" trains a quarter of `max_epochs` without guidance, raises the share linearly over
-        60 % of the rest, then holds it. "auto": constant, and ramp for series.
+        60 % of the rest, then holds it. "auto": constant.
     consistency_weight : float, default=1.0
         Weight lambda of the consistency term. 0 switches guidance off and costs nothing.
     mask_order : {"auto", "signed", "absolute", "sampled", "random"}, default="auto"
         What is hidden first: the lowest gradient; the lowest absolute gradient times the feature's
         standard deviation; a draw weighted by that; or any feature (the control that shows what
-        masking does without saliency). "auto": absolute, and sampled for series.
+        masking does without saliency). "auto": absolute.
     saliency_output : {"auto", "log_proba", "logit", "margin"}, default="auto"
         Scalar whose input gradient ranks: log p(y | x), the logit z_y, or z_y minus the mean
         logit. "auto": margin.

@@ -118,10 +118,21 @@ def test_auto_is_the_table_of_the_design(kind, task, device):
     assert_same_state(estimator.module_, slow_net)
 
 
-def test_auto_of_series_is_a_sampled_ramp(device):
+def test_auto_of_series_hides_cells_of_least_absolute_gradient(device):
     net, (X, y) = make_net("series"), make_data("series")
     slow_net = copy.deepcopy(net).to(device)
-    estimator = make_estimator(net, "classes", device, max_epochs=8, batch_size=-1).fit(X, y)
+    estimator = make_estimator(net, "classes", device).fit(X, y)
+    setting = slow_loop.Setting(order="absolute", output="margin", fill="marginal", weight=1.0)
+    slow_training(slow_net, X, y, setting, device)
+    assert_same_state(estimator.module_, slow_net)
+
+
+def test_a_sampled_ramp_on_series_equals_the_slow_loop(device):
+    net, (X, y) = make_net("series"), make_data("series")
+    slow_net = copy.deepcopy(net).to(device)
+    ramp = {"mask_fraction": 0.9, "mask_schedule": "ramp", "mask_order": "sampled"}
+    estimator = make_estimator(net, "classes", device, max_epochs=8, batch_size=-1, **ramp)
+    estimator.fit(X, y)
     # a quarter of 8 epochs plain, up to .9 over 60 % of the other 6 (3.6 epochs), then held
     fractions = [0, 0, 0, 0.25, 0.5, 0.75, 0.9, 0.9]
     setting = slow_loop.Setting(order="sampled", output="margin", fill="marginal", weight=1.0)

@@ -280,7 +280,8 @@ def test_interrupted_fit_goes_on(module, device, tmp_path, deterministic_cuda):
 
 
 def test_history_tells_the_ramp(device, masked_batches):
-    net = SaliencyGuidedClassifier("tcn", max_epochs=10, batch_size=N, device=device)
+    ramp = {"mask_fraction": 0.9, "mask_schedule": "ramp"}
+    net = SaliencyGuidedClassifier("tcn", max_epochs=10, batch_size=N, device=device, **ramp)
     net.fit(RAGGED, LABELS)
     warm_up = 10 / 4
     expected = [
