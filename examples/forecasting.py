@@ -2,7 +2,7 @@
 Forecasting one long series
 ===========================
 
-A blood pressure, measured step by step, is cut into windows of 150 steps, from each of which the
+A blood pressure, measured step by step, is cut into windows of 120 steps, from each of which the
 next 20 are forecast at once. A linear model sees the same windows. The forecasts are judged in
 later and later parts of the series, never on steps that training has seen; then the network says
 which of the past steps each forecast rests on.
@@ -27,7 +27,7 @@ from sgt_sklearn import SaliencyGuidedRegressor
 from sgt_sklearn.datasets import load_long_series
 from sgt_sklearn.preprocessing import SlidingWindow
 
-LENGTH, HORIZON, STRIDE = 150, 20, 4
+LENGTH, HORIZON, STRIDE = 120, 20, 4
 N_STEPS = 4000  # before the part of the series that was made anomalous
 
 
@@ -39,7 +39,7 @@ def flatten(X):
 # %%
 # Windows
 # -------
-# ``X[i]`` holds 150 steps and ``y[i]`` the 20 that follow. The splits leave a gap between training
+# ``X[i]`` holds 120 steps and ``y[i]`` the 20 that follow. The splits leave a gap between training
 # and test windows, so that no step is both a training and a test target.
 
 
@@ -59,9 +59,13 @@ def make_models(max_epochs):
     linear = make_pipeline(
         FunctionTransformer(flatten), StandardScaler(), RidgeCV(np.logspace(-2, 4, 13))
     )
-    # a forecast starts from the last step; the largest response of all steps would not tell where
+    # a forecast starts from the last step, which with five blocks looks back over the whole window
     network = SaliencyGuidedRegressor(
-        "tcn", module__pooling="last", max_epochs=max_epochs, random_state=0
+        "tcn",
+        module__pooling="last",
+        module__channels=(32,) * 5,
+        max_epochs=max_epochs,
+        random_state=0,
     )
     return {
         "linear": linear,

@@ -33,7 +33,7 @@ def needs(package):
 @needs("aeon")
 def test_time_series(tmp_path, capsys):
     found = load("time_series").main(
-        n_samples=200, max_epochs=6, motion_epochs=4, folder=str(tmp_path)
+        n_samples=200, max_epochs=6, motion_epochs=4, n_seeds=1, folder=str(tmp_path)
     )
     assert {"chance", "plain", "guided", "control"} == set(found["rare_feature"])
     assert found["rare_feature"]["plain"]["AP"] > 2 * found["rare_feature"]["chance"]["AP"]
