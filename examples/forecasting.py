@@ -29,6 +29,7 @@ from sgt_sklearn.preprocessing import SlidingWindow
 
 LENGTH, HORIZON, STRIDE = 120, 20, 4
 N_STEPS = 4000  # before the part of the series that was made anomalous
+COLOURS = {"last value": "C7", "linear": "C0", "network, plain": "C1", "network, guided": "C2"}
 
 
 def flatten(X):
@@ -107,23 +108,23 @@ def draw(path, series, windows, models, X_last, found):
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
     ahead = np.arange(1, HORIZON + 1)
     for name, values in found.items():
-        left.plot(ahead, values, label=name)
+        left.plot(ahead, values, label=name, color=COLOURS[name])
     left.set(xlabel="steps ahead", ylabel="root mean squared error (mmHg)", title="Error")
     left.legend(fontsize=8)
 
     window = windows.last(series[:-HORIZON])
     time = np.arange(-LENGTH, HORIZON)
-    middle.plot(time, series[-LENGTH - HORIZON :, 0], color="0.6", label="pressure")
+    middle.plot(time, series[-LENGTH - HORIZON :, 0], color="black", label="pressure")
     for name, model in models.items():
         forecast = model.predict(window.astype(np.float32))[0]
-        middle.plot(time[LENGTH:], forecast, label=name)
+        middle.plot(time[LENGTH:], forecast, label=name, color=COLOURS[name])
     middle.axvline(-0.5, color="0.8", linewidth=1)
     middle.set(xlabel="step", ylabel="pressure (mmHg)", title="The last steps of the series")
     middle.legend(fontsize=8)
 
     for name in ("network, plain", "network, guided"):
         values = memory(models[name], X_last, HORIZON - 1)
-        right.plot(time[:LENGTH], values / values.sum(), label=name)
+        right.plot(time[:LENGTH], values / values.sum(), label=name, color=COLOURS[name])
     right.set(
         xlabel="step before the forecast",
         ylabel="share of the mean absolute gradient",
