@@ -151,7 +151,7 @@ def _numbers(X, name, dtype):
         array = np.asarray(X)
     except ValueError as error:
         raise ValueError(f"{name} must be {_FORMS}. {error}") from error
-    if array.dtype == object:  # numbers as Python objects
+    if array.dtype == object and array.ndim:  # numbers as Python objects
         with contextlib.suppress(TypeError, ValueError):
             array = array.astype(dtype)
     if array.dtype.kind not in "fiub":

@@ -357,6 +357,7 @@ def main(folder):
     assert accelerator.num_processes == N_PROCESSES
     results = {name: function(folder) for name, function in CASES.items()}
     torch.save(results, folder / f"rank{accelerator.process_index}.pt")
+    accelerator.wait_for_everyone()
     accelerator.end_training()
 
 

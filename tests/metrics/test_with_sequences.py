@@ -95,7 +95,7 @@ def test_padded_tokens_equal_tokens_one_by_one(texts, module, device):
 
 def test_gaps_of_a_network_that_has_learned_series(series, device):
     X, y = series
-    net = fitted("tcn", X, y, device, max_epochs=20, mask_schedule="constant", mask_fraction=0.5)
+    net = fitted("tcn", X, y, device, max_epochs=20, mask_order="sampled")
     assert net.score(X, y) > 0.95
     for groups in (None, "cell", "time", "time_then_feature", "feature"):
         for gap in (comprehensiveness_gap, sufficiency_gap):
