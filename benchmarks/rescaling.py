@@ -8,7 +8,6 @@ import sys
 import time
 
 import numpy as np
-import torch
 from _report import describe, markdown_table, parser, start
 from tqdm import tqdm
 
@@ -77,7 +76,6 @@ def measure(module, method, n_samples, clock):
     fast, slow = (between - began + last - ended) / 2, ended - between
     # in float32 a copy that lies on a kink of the network may fall to either side of it
     net.module_.double()
-    net._module_dtype_ = torch.float64
     difference = np.abs(batched(X[:1]) - one_call_a_copy(net, X[:1], method, baseline)).max()
     return {
         "module": module,

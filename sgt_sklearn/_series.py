@@ -137,8 +137,13 @@ def _from_list(series, name, dtype):
             raise ValueError(
                 f"{name} must hold series of shape (n_timesteps_i, n_features) with the same "
                 f"number of features, got shape {arrays[0].shape} at position 0 and {x.shape} at "
-                f"position {i}."
+                f"position {i}. Series of one feature need x[:, None]."
             )
+    if any(hasattr(x, "columns") for x in series):
+        raise TypeError(
+            f"{name} must hold arrays, got frames, whose columns would not be compared: use "
+            'sgt_sklearn.preprocessing.from_channels_first(X, frame_rows="time").'
+        )
     lengths = np.array([len(x) for x in arrays], dtype=np.int64)
     array = np.zeros((len(arrays), lengths.max(), arrays[0].shape[1]), dtype=dtype)
     for row, x in zip(array, arrays, strict=True):

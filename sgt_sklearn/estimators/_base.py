@@ -159,7 +159,14 @@ class SaliencyGuidedEstimator(
         if "callbacks" in kwargs and not self.initialized_:
             # skorch would already look into them here; what they are is checked by fit
             self.callbacks = kwargs.pop("callbacks")
-        return super().set_params(**kwargs)
+        before = dict(vars(self))
+        try:
+            return super().set_params(**kwargs)
+        except BaseException:
+            # skorch sets the parameters first, and then builds anew what they change
+            vars(self).clear()
+            vars(self).update(before)
+            raise
 
     # fitting
 

@@ -158,7 +158,43 @@ def lengths_of(inputs, part):
 
 def is_list_of_series(inputs):
     """Whether an input is a list, or array of objects, of single series."""
-    return is_ragged(inputs) and not isinstance(inputs, (Mapping, tuple))
+    return is_ragged(inputs) and not isinstance(inputs, Mapping)
+
+
+def check_own_series(inputs):
+    """Refuse padded series for a module of the user's own whose lengths are missing or wrong.
+
+    Parameters
+    ----------
+    inputs : object
+        Input, as passed by the user.
+
+    Raises
+    ------
+    ValueError
+        For trailing steps of NaN in an array, and in a dict of "X" and "lengths" for lengths that
+        are not one integer a series from 1 to the number of steps.
+    """
+    array, lengths = array_and_lengths(inputs)
+    shape = np.shape(array) if hasattr(array, "shape") else ()
+    if lengths is None:
+        floats = isinstance(array, np.ndarray) and array.dtype.kind == "f" and len(shape) == 3
+        if floats and np.isnan(array[:, -1]).all(axis=1).any():
+            raise ValueError(
+                "X must not be padded with steps of NaN for a module of your own, which gets X as "
+                "it is: use sgt_sklearn.preprocessing.pad_series(X), whose entries the module "
+                "gets as forward(X, lengths)."
+            )
+        return
+    lengths = np.asarray(lengths)
+    if len(shape) < 2 or lengths.dtype.kind not in "iu":
+        return  # of the user's own meaning
+    inside = lengths.shape == shape[:1] and 1 <= lengths.min() <= lengths.max() <= shape[1]
+    if not inside:
+        raise ValueError(
+            f'X["lengths"] must be one integer a series, 1 to {shape[1]}, got shape '
+            f"{lengths.shape} with values from {lengths.min()} to {lengths.max()}."
+        )
 
 
 def as_columns(inputs):

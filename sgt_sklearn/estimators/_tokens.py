@@ -4,6 +4,7 @@ import torch
 
 from sgt_sklearn.estimators._named import NAMED_MODULES
 from sgt_sklearn.estimators._parameters import is_auto, unwrap
+from sgt_sklearn.guidance import UNKNOWN_TOKEN
 
 
 def embedding_of(net, x):
@@ -58,6 +59,33 @@ def embedding_of(net, x):
         f"embedding must name a submodule (of torch.nn.Embedding the module has {candidates}), "
         f"got {name!r}."
     )
+
+
+def check_fill(embedding, fill, value):
+    """Refuse a fill that would turn hidden tokens into padding.
+
+    Parameters
+    ----------
+    embedding : torch.nn.Module or None
+        Where tokens become vectors; None for other input.
+    fill : str or callable
+        The parameter `mask_fill`, resolved.
+    value : float
+        The parameter `mask_value`.
+
+    Raises
+    ------
+    ValueError
+        If the token that is filled in is the embedding's `padding_idx`.
+    """
+    filled = {"unknown": UNKNOWN_TOKEN, "previous": UNKNOWN_TOKEN, "constant": value}
+    padding = getattr(embedding, "padding_idx", None)
+    if isinstance(fill, str) and padding is not None and filled.get(fill) == padding:
+        raise ValueError(
+            f"mask_fill={fill!r} fills in the token {padding}, which is padding to the embedding: "
+            "set mask_fill='constant' and mask_value to the id of an unknown or mask token, or "
+            "mask_fill='marginal'."
+        )
 
 
 def token_counts(x, embedding):

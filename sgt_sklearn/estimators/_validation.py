@@ -14,6 +14,7 @@ from sgt_sklearn.estimators._checks import naming
 from sgt_sklearn.estimators._inputs import (
     array_and_lengths,
     as_columns,
+    check_own_series,
     is_list_of_series,
     writable,
 )
@@ -66,12 +67,16 @@ class ValidationMixin:
                     "passed on as its arguments: use sgt_sklearn.preprocessing.pad_series(X), "
                     "whose entries the module gets as forward(X, lengths)."
                 )
+            check_own_series(X)
             X, y = writable(self._columns(X)), writable(y)
         return X, y
 
     def _validate_arrays(self, X, y, fresh):
         X = self._validate_array(X, fresh)
-        array, _ = array_and_lengths(X)
+        array, lengths = array_and_lengths(X)
+        if lengths is not None:
+            # draws have the shape of the array: what it is padded to must not matter
+            X = {"X": array[:, : lengths.max()], "lengths": lengths}
         if y is not None:
             with naming("y", self._targets_are):
                 kind = np.float64 if self._numeric_targets else None
@@ -204,8 +209,10 @@ class ValidationMixin:
         if self._has_named_module():
             X = self._validate_array(X, fresh=False)
             self._check_shape(array_and_lengths(X)[0])
-        elif hasattr(self, "n_features_in_"):
-            self._record_features(X, fresh=False)
+        else:
+            if hasattr(self, "n_features_in_"):
+                self._record_features(X, fresh=False)
+            check_own_series(X)
         return writable(self._columns(X))
 
     def _columns(self, X):

@@ -7,7 +7,7 @@ from sgt_sklearn.guidance._masked_input import check_differentiable, masked_inpu
 from sgt_sklearn.guidance._masking import Masking
 from sgt_sklearn.guidance._modes import frozen_running_statistics, passes_agree
 from sgt_sklearn.guidance._ranking import MASK_ORDERS, group_scores, lowest_groups, ranking_scores
-from sgt_sklearn.guidance._tokens import TOKEN_FILLS
+from sgt_sklearn.guidance._tokens import TOKEN_FILLS, UNKNOWN_TOKEN
 from sgt_sklearn.guidance._weights import weighted_loss
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "FILLS",
     "MASK_ORDERS",
     "TOKEN_FILLS",
+    "UNKNOWN_TOKEN",
     "Masking",
     "check_differentiable",
     "fill_values",

@@ -2,7 +2,7 @@
 
 import torch
 
-UNKNOWN = 1
+UNKNOWN_TOKEN = 1
 TOKEN_FILLS = ("unknown", "previous", "marginal", "constant")
 
 
@@ -109,7 +109,7 @@ def replaced_tokens(
         values = values.to(x)
         _check_ids(values[hidden], n_tokens, "mask_fill must return")
     elif fill == "unknown":
-        values = torch.full_like(x, UNKNOWN)
+        values = torch.full_like(x, UNKNOWN_TOKEN)
     elif fill == "previous":
         values = _previous_kept(x, valid & ~hidden)
     elif fill == "marginal":
@@ -159,7 +159,7 @@ def _check_ids(values, n_tokens, must):
 def _previous_kept(x, kept):
     positions = torch.arange(x.shape[1], device=x.device)
     before = torch.where(kept, positions, -1).cummax(1).values
-    return torch.where(before >= 0, x.gather(1, before.clamp_min(0)), UNKNOWN)
+    return torch.where(before >= 0, x.gather(1, before.clamp_min(0)), UNKNOWN_TOKEN)
 
 
 def _tokens_of_others(x, valid, weight, generator):

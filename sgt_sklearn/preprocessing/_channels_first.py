@@ -187,7 +187,7 @@ def _from_list(parts, frame_rows):
 
 
 def _from_frame(frame):
-    if frame.shape[1] == 4 and "value" in set(frame.columns):
+    if frame.index.nlevels == 1 and frame.shape[1] == 4 and "value" in set(frame.columns):
         raise ValueError(
             f'X must not be of the form "pd-long", a row for each value, got columns '
             f"{list(frame.columns)}. Pivot it: X.pivot(index=[series, time], columns=channel, "
