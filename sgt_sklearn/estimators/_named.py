@@ -84,7 +84,8 @@ def kind_of_data(module, X):
             return "series"
         return _OF_AXES.get(len(X.shape if hasattr(X, "shape") else np.asarray(X).shape))
     except ValueError:  # nested lists of unequal length
-        return None
+        arrays = isinstance(X, (list, tuple)) and any(isinstance(x, np.ndarray) for x in X)
+        return "series" if arrays and "series" in takes else None
 
 
 def check_kind(module, kind, shape):

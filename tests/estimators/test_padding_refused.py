@@ -98,6 +98,12 @@ def test_series_of_one_feature_are_told_how(device):
         make("tcn", device).fit([x[:, 0] for x in SERIES], LABELS)
 
 
+@pytest.mark.parametrize("module", ["auto", "tcn"])
+def test_a_list_with_something_else_in_it_names_the_position(module, device):
+    with pytest.raises(ValueError, match=r"X\[23\] must hold real numbers"):
+        make(module, device).fit([*SERIES[:-1], None], LABELS)
+
+
 def test_a_tuple_of_series_is_explained_as_a_list(device):
     net = make("tcn", device).fit(tuple(SERIES), LABELS)
     assert [v.shape for v in net.attribute(tuple(SERIES))] == [x.shape for x in SERIES]
