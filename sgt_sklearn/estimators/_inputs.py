@@ -192,8 +192,8 @@ def check_own_series(inputs):
     inside = lengths.shape == shape[:1] and 1 <= lengths.min() <= lengths.max() <= shape[1]
     if not inside:
         raise ValueError(
-            f'X["lengths"] must be one integer a series, 1 to {shape[1]}, got shape '
-            f"{lengths.shape} with values from {lengths.min()} to {lengths.max()}."
+            f'X["lengths"] must be one integer a series, 1 to {shape[1]}, got {lengths.min()} to '
+            f"{lengths.max()} in shape {lengths.shape}: leave series without steps out."
         )
 
 

@@ -73,10 +73,7 @@ class ValidationMixin:
 
     def _validate_arrays(self, X, y, fresh):
         X = self._validate_array(X, fresh)
-        array, lengths = array_and_lengths(X)
-        if lengths is not None:
-            # draws have the shape of the array: what it is padded to must not matter
-            X = {"X": array[:, : lengths.max()], "lengths": lengths}
+        array, _ = array_and_lengths(X)
         if y is not None:
             with naming("y", self._targets_are):
                 kind = np.float64 if self._numeric_targets else None

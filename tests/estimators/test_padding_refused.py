@@ -1,9 +1,8 @@
-"""What padding must not become: a fill, NaN in a network of one's own, or a width that matters."""
+"""What padding must not become: a fill, or NaN in a network of one's own."""
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from torch import nn
 
 from sgt_sklearn import SaliencyGuidedClassifier
@@ -72,18 +71,6 @@ def test_wrong_lengths_are_refused_for_own_modules(lengths, method, device):
     arguments = (LABELS,) if method == "fit" else ()
     with pytest.raises(ValueError, match=r'X\["lengths"\] must be one integer a series, 1 to 9'):
         getattr(net, method)({**data, "lengths": lengths}, *arguments)
-
-
-def test_what_series_are_padded_to_does_not_matter(device):
-    data = pad_series(SERIES)
-    wide = np.full((24, 40, 3), 7, dtype=np.float32)
-    wide[:, : data["X"].shape[1]] = data["X"]
-    settings = {"mask_order": "sampled", "mask_fill": "marginal"}
-    narrow = make("tcn", device, **settings).fit(SERIES, LABELS)
-    other = make("tcn", device, **settings).fit({**data, "X": wide}, LABELS)
-    for one, two in zip(narrow.module_.parameters(), other.module_.parameters(), strict=True):
-        assert torch.equal(one, two)
-    assert other.attribute({**data, "X": wide}).shape == wide.shape
 
 
 def test_frames_in_a_list_are_refused(device):
