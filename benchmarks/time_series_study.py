@@ -67,13 +67,13 @@ GUIDED = {
     "consistency_weight": 1.0,
     "mask_fraction": 0.5,
     "mask_schedule": "constant",
-    "mask_order": "absolute",
+    "mask_order": "sampled",
     "saliency_output": "margin",
     "mask_fill": "marginal",
     "feature_groups": "cell",
 }
 # the first design of the guidance for series
-RAMP = {"mask_fraction": 0.9, "mask_schedule": "ramp", "mask_order": "sampled"}
+RAMP = {"mask_fraction": 0.9, "mask_schedule": "ramp"}
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,11 @@ CANDIDATES = ARMS | {
     "lambda 3": guided(consistency_weight=3.0),
     "lambda 10": guided(consistency_weight=10.0),
     "k .7, lambda 3": guided(mask_fraction=0.7, consistency_weight=3.0),
-    "order sampled": guided(mask_order="sampled"),
-    "order sampled, k .7": guided(mask_order="sampled", mask_fraction=0.7),
-    "order sampled, lambda 3": guided(mask_order="sampled", consistency_weight=3.0),
+    "order absolute": guided(mask_order="absolute"),
+    "order absolute, k .3": guided(mask_order="absolute", mask_fraction=0.3),
+    "order absolute, k .7": guided(mask_order="absolute", mask_fraction=0.7),
+    "order absolute, lambda 3": guided(mask_order="absolute", consistency_weight=3.0),
+    "order absolute, lambda 10": guided(mask_order="absolute", consistency_weight=10.0),
     "order random, k .7": guided(mask_order="random", mask_fraction=0.7),
     "order random, k .3": guided(mask_order="random", mask_fraction=0.3),
     "order signed": guided(mask_order="signed"),
@@ -134,7 +136,9 @@ CANDIDATES = ARMS | {
     "fill sample_uniform, lambda 3": guided(mask_fill="sample_uniform", consistency_weight=3.0),
     "fill sample_uniform, order random": guided(mask_fill="sample_uniform", mask_order="random"),
     "fill sample_uniform, order signed": guided(mask_fill="sample_uniform", mask_order="signed"),
-    "fill sample_uniform, order sampled": guided(mask_fill="sample_uniform", mask_order="sampled"),
+    "fill sample_uniform, order absolute": guided(
+        mask_fill="sample_uniform", mask_order="absolute"
+    ),
     "decay, fill sample_uniform": guided(decay=1.0, mask_fill="sample_uniform"),
     "ranked by logit": guided(saliency_output="logit"),
     "ranked by log_proba": guided(saliency_output="log_proba"),

@@ -92,8 +92,8 @@ class SaliencyGuidedClassifier(LabelsMixin, SaliencyGuidedEstimator, NeuralNetCl
     consistency_weight : float, default=1.0
         Weight lambda of the consistency term; 0 trains without guidance.
     mask_order : {"auto", "signed", "absolute", "sampled", "random"}, default="auto"
-        What is hidden first. "auto": absolute. Of tokens, "absolute" is the gradient at the
-        embedding times the embedding, "signed" the gradient alone.
+        What is hidden first. "auto": absolute, and sampled for series. Of tokens, "absolute" is
+        the gradient at the embedding times the embedding, "signed" the gradient alone.
     saliency_output : {"auto", "log_proba", "logit", "margin"}, default="auto"
         Scalar whose input gradient ranks. "auto": margin.
     mask_fill : str or callable, default="auto"

@@ -81,7 +81,7 @@ class SaliencyGuidedMixin(
     mask_order : {"auto", "signed", "absolute", "sampled", "random"}, default="auto"
         What is hidden first: the lowest gradient; the lowest absolute gradient times the feature's
         standard deviation; a draw weighted by that; or any feature (the control that shows what
-        masking does without saliency). "auto": absolute.
+        masking does without saliency). "auto": absolute, and sampled for series.
     saliency_output : {"auto", "log_proba", "logit", "margin"}, default="auto"
         Scalar whose input gradient ranks: log p(y | x), the logit z_y, or z_y minus the mean
         logit. "auto": margin.

@@ -22,7 +22,7 @@ _TABULAR = {
 }
 AUTO = {
     "tabular": _TABULAR,
-    "series": _TABULAR | {"mask_fill": "marginal"},
+    "series": _TABULAR | {"mask_order": "sampled", "mask_fill": "marginal"},
     "image": _TABULAR | {"mask_fill": "sample_uniform", "feature_groups": "pixel"},
     "tokens": _TABULAR | {"mask_fill": "unknown", "feature_groups": "token"},
 }
