@@ -6,6 +6,7 @@ from sgt_sklearn.guidance._loss import saliency_guided_loss
 from sgt_sklearn.guidance._masked_input import check_differentiable, masked_input
 from sgt_sklearn.guidance._masking import Masking
 from sgt_sklearn.guidance._modes import frozen_running_statistics, passes_agree
+from sgt_sklearn.guidance._padding import PADDING_TOKEN
 from sgt_sklearn.guidance._ranking import MASK_ORDERS, group_scores, lowest_groups, ranking_scores
 from sgt_sklearn.guidance._tokens import TOKEN_FILLS, UNKNOWN_TOKEN
 from sgt_sklearn.guidance._weights import weighted_loss
@@ -14,6 +15,7 @@ __all__ = [
     "DIVERGENCES",
     "FILLS",
     "MASK_ORDERS",
+    "PADDING_TOKEN",
     "TOKEN_FILLS",
     "UNKNOWN_TOKEN",
     "Masking",

@@ -2,7 +2,7 @@
 
 import torch
 
-PADDING = 0
+PADDING_TOKEN = 0
 
 
 def without_full(lengths, x):
@@ -65,7 +65,7 @@ def valid_cells(x, lengths, tokens=False):
         None without lengths and tokens: every cell is valid.
     """
     if tokens:
-        valid = x != PADDING
+        valid = x != PADDING_TOKEN
         return valid if lengths is None else valid & valid_cells(x, lengths)
     if lengths is None:
         return None

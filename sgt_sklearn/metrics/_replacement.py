@@ -3,10 +3,9 @@
 import numpy as np
 import torch
 
-from sgt_sklearn.guidance import Masking, fill_values, masked_input
+from sgt_sklearn.guidance import UNKNOWN_TOKEN, Masking, fill_values, masked_input
 from sgt_sklearn.metrics._checks import as_numeric_array, check_option
 
-UNKNOWN_TOKEN = 1
 REPLACEMENTS = ("auto", "marginal", "mean", "unknown")
 
 

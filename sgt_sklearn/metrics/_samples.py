@@ -7,9 +7,8 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sgt_sklearn._series import is_ragged, padded, unpadded
+from sgt_sklearn.guidance import PADDING_TOKEN
 from sgt_sklearn.metrics._checks import as_numeric_array, check_attributions
-
-TOKEN_PADDING = 0
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _series(X, form):
 
 
 def _tokens(array):
-    valid = array != TOKEN_PADDING
+    valid = array != PADDING_TOKEN
     lengths = (valid * np.arange(1, array.shape[1] + 1)).max(axis=1)
     if array.min() < 0 or lengths.min() == 0:
         row = int(np.flatnonzero((array < 0).any(axis=1) | (lengths == 0))[0])
@@ -167,7 +166,7 @@ def _tokens(array):
             "X must hold ids of tokens, 1 or more, and 0 for padding, with a token in each row, "
             f"got {got} in row {row}."
         )
-    restore = _padded_with(TOKEN_PADDING)(lengths, array.shape[1])
+    restore = _padded_with(PADDING_TOKEN)(lengths, array.shape[1])
     return _trimmed(array, lengths, valid, restore=restore, tokens=True)
 
 
