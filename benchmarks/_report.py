@@ -68,12 +68,6 @@ def save_json(name, content):
     return path
 
 
-def load_json(name):
-    """Read ``benchmarks/results/NAME.json``, None if there is none."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
 def write_pages(name, text):
     """Put a text between the markers of that name in README.md and docs/results.md."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"

@@ -24,7 +24,7 @@ from sgt_sklearn.estimators._parameters import (
     scheduled_fraction,
     unwrap,
 )
-from sgt_sklearn.estimators._tokens import check_fill, embedding_of, token_counts
+from sgt_sklearn.estimators._tokens import check_fill_is_no_padding, embedding_of, token_counts
 from sgt_sklearn.estimators._weights import WeightedDataset, split_weight
 from sgt_sklearn.guidance import (
     Masking,
@@ -321,7 +321,7 @@ class Guidance:
         self._divergence = make_divergence(
             self._divergence, reduction="sum" if self._reduction == "sum" else "mean"
         )
-        check_fill(embedding, self._settings["mask_fill"], net.mask_value)
+        check_fill_is_no_padding(embedding, self._settings["mask_fill"], net.mask_value)
         self._base_masking = self._make_masking(x, likelihood, probabilities)
         self._set_fraction()
         self._choose_pass(x, forward)

@@ -41,14 +41,17 @@ def embedding_of(net, x):
         )
     for component in net._modules:
         component = getattr(net, component + "_")
-        found = dict(unwrap(component).named_modules()).get(name)
-        if found is not None and unwrap(component) is not component:
+        try:
+            # in every training step: no walk over all submodules
+            found = unwrap(component).get_submodule(name)
+        except AttributeError:
+            continue
+        if unwrap(component) is not component:
             raise ValueError(
                 "compile must be False for tokens, whose saliency is taken at their embedding: a "
                 "compiled module does not show what is inside."
             )
-        if found is not None:
-            return found
+        return found
     candidates = [
         key
         for component in net._modules
@@ -61,7 +64,7 @@ def embedding_of(net, x):
     )
 
 
-def check_fill(embedding, fill, value):
+def check_fill_is_no_padding(embedding, fill, value):
     """Refuse a fill that would turn hidden tokens into padding.
 
     Parameters
