@@ -1,0 +1,3 @@
+"""Choosing and comparing trainings by score and by interpretability."""
+
+__all__ = []
