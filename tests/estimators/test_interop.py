@@ -710,44 +710,53 @@ def softmax_net():
 
 
 COLUMN = SCORE.reshape(-1, 1).astype(np.float32)
-NETS = {
-    "net": (GuidedNet, MLP(5, 1), {"criterion": nn.MSELoss}, COLUMN),
-    "net of logits": (GuidedNet, MLP(5, 3), {"criterion": nn.CrossEntropyLoss}, CODES),
-    "net of log-probabilities": (
-        GuidedNet,
-        nn.Sequential(MLP(5, 3), nn.LogSoftmax(dim=1)),
-        {"criterion": nn.NLLLoss},
-        CODES,
-    ),
-    "several logits": (
-        GuidedNet,
-        MLP(5, 2),
-        {"criterion": nn.BCEWithLogitsLoss},
-        (X[:, :2] > 0).astype(np.float32),
-    ),
-    "probability": (
-        GuidedNet,
-        nn.Sequential(MLP(5, 1), nn.Sigmoid()),
-        {"criterion": nn.BCELoss},
-        (COLUMN > 0).astype(np.float32),
-    ),
-    "tuple": (GuidedNet, TupleNet(5, 3), {"criterion": nn.CrossEntropyLoss}, CODES),
-    "callable divergence": (
-        GuidedNet,
-        MLP(5, 1),
-        {"criterion": nn.L1Loss, "consistency": lambda a, b: (a - b).abs().sum(1)},
-        COLUMN,
-    ),
-    "classifier": (GuidedClassifier, softmax_net(), {}, CODES),
-    "classifier of logits": (
-        GuidedClassifier,
-        MLP(5, 3),
-        {"criterion": nn.CrossEntropyLoss},
-        CODES,
-    ),
-    "binary": (GuidedBinary, MLP(5, 1), {}, (SCORE > 0).astype(np.float32)),
-    "regressor": (GuidedRegressor, MLP(5, 1), {}, COLUMN),
-}
+
+
+def make_nets():
+    return {
+        "net": (GuidedNet, MLP(5, 1), {"criterion": nn.MSELoss}, COLUMN),
+        "net of logits": (GuidedNet, MLP(5, 3), {"criterion": nn.CrossEntropyLoss}, CODES),
+        "net of log-probabilities": (
+            GuidedNet,
+            nn.Sequential(MLP(5, 3), nn.LogSoftmax(dim=1)),
+            {"criterion": nn.NLLLoss},
+            CODES,
+        ),
+        "several logits": (
+            GuidedNet,
+            MLP(5, 2),
+            {"criterion": nn.BCEWithLogitsLoss},
+            (X[:, :2] > 0).astype(np.float32),
+        ),
+        "probability": (
+            GuidedNet,
+            nn.Sequential(MLP(5, 1), nn.Sigmoid()),
+            {"criterion": nn.BCELoss},
+            (COLUMN > 0).astype(np.float32),
+        ),
+        "tuple": (GuidedNet, TupleNet(5, 3), {"criterion": nn.CrossEntropyLoss}, CODES),
+        "callable divergence": (
+            GuidedNet,
+            MLP(5, 1),
+            {"criterion": nn.L1Loss, "consistency": lambda a, b: (a - b).abs().sum(1)},
+            COLUMN,
+        ),
+        "classifier": (GuidedClassifier, softmax_net(), {}, CODES),
+        "classifier of logits": (
+            GuidedClassifier,
+            MLP(5, 3),
+            {"criterion": nn.CrossEntropyLoss},
+            CODES,
+        ),
+        "binary": (GuidedBinary, MLP(5, 1), {}, (SCORE > 0).astype(np.float32)),
+        "regressor": (GuidedRegressor, MLP(5, 1), {}, COLUMN),
+    }
+
+
+# seeded, so that the initial weights do not depend on which tests were collected before
+with torch.random.fork_rng(devices=[]):
+    torch.manual_seed(0)
+    NETS = make_nets()
 
 
 def make_net(name, device, **params):
