@@ -165,6 +165,12 @@ CANDIDATES = ARMS | {
     "decay, guided, lambda .3": guided(decay=1.0, consistency_weight=0.3),
     "decay, guided, lambda 3": guided(decay=1.0, consistency_weight=3.0),
     "decay, guided, k .7": guided(decay=1.0, mask_fraction=0.7),
+    "decay, order random, k .3": guided(decay=1.0, mask_order="random", mask_fraction=0.3),
+    "decay, order random, k .7": guided(decay=1.0, mask_order="random", mask_fraction=0.7),
+    "decay, order random, lambda 3": guided(
+        decay=1.0, mask_order="random", consistency_weight=3.0
+    ),
+    "decay x .3, order random": guided(decay=0.3, mask_order="random"),
     "decay, ramp": guided(decay=1.0, **RAMP),
     "decay, ramp to .5": guided(decay=1.0, **RAMP | {"mask_fraction": 0.5}),
     "decay, one-sided": guided(decay=1.0, consistency="one_sided"),
