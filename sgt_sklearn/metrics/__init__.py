@@ -1,6 +1,8 @@
 """Metrics and scorers that measure attributions and the models behind them."""
 
 from sgt_sklearn.metrics._comprehensiveness import comprehensiveness, comprehensiveness_gap
+from sgt_sklearn.metrics._entropy import attribution_entropy
+from sgt_sklearn.metrics._kurtosis import attribution_kurtosis
 from sgt_sklearn.metrics._precision_recall import benchmark_precision_recall
 from sgt_sklearn.metrics._relevance import (
     pointing_game,
@@ -19,6 +21,8 @@ from sgt_sklearn.metrics._sparseness import gini_sparseness
 from sgt_sklearn.metrics._sufficiency import sufficiency, sufficiency_gap
 
 __all__ = [
+    "attribution_entropy",
+    "attribution_kurtosis",
     "benchmark_precision_recall",
     "comprehensiveness",
     "comprehensiveness_gap",
