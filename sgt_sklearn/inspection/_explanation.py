@@ -1,0 +1,354 @@
+"""What an explanation is: attributions with what they explain, by which method, in which names."""
+
+import numpy as np
+
+from sgt_sklearn.inspection._explanation_checks import (
+    check_arguments,
+    check_index,
+    steps_inside,
+)
+from sgt_sklearn.inspection._frames import as_frame
+
+
+class Explanation:
+    """Attributions, with the data they explain, the names of the features and what was explained.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_samples, ...), or list of arrays
+        Attributions, one for each cell of `data`. With ``target="all"`` of shape
+        (n_samples, n_outputs, ...). Of series or tokens of unequal length a list, or an array that
+        is NaN on padding.
+
+    data : array-like of shape (n_samples, ...), or list of arrays
+        What is explained: a table of shape (n_samples, n_features), series of shape
+        (n_samples, n_timesteps, n_features), images of shape (n_samples, n_channels, height,
+        width), or tokens of shape (n_samples, n_timesteps), as strings or ids.
+
+    kind : {"tabular", "series", "image", "tokens", "other"}
+        What the axes stand for.
+
+    method : str
+        Name of the method.
+
+    output : str
+        What is explained of the target: "logit", "log_proba", "margin", "probability" or
+        "prediction".
+
+    target : label, array-like of shape (n_samples,), "all" or None, default=None
+        Class or output that is explained; None where the estimator has one output.
+
+    baseline : array-like, str or None, default=None
+        What features are compared with or replaced by, in the space that the estimator sees.
+
+    explained_output : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        The explained quantity at `data`.
+
+    baseline_output : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        The explained quantity at the baseline.
+
+    feature_names : list of str, default=None
+        Names of the columns, of the features of a step, or of the channels. None means unknown:
+        "x0", "x1" and so on stand in where names are needed.
+
+    lengths : array-like of int, shape (n_samples,), default=None
+        Number of steps or tokens of each sample; later ones are padding. None takes trailing NaN
+        in `values` for padding.
+
+    classes : list of length n_outputs, default=None
+        Names of the outputs with ``target="all"``; None numbers them.
+
+    index : array-like of length n_samples, default=None
+        Names of the samples, as in a data frame. None numbers them.
+
+    standardized : bool, default=False
+        Whether gradients were multiplied by the standard deviation of each feature in training.
+
+    temporal_rescaling : bool, default=False
+        Whether values are the temporal saliency rescaling of `method`: relevance from 0 to 1.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of `values`.
+
+    delta : ndarray or None
+        ``explained_output - baseline_output`` minus the sum of the values: 0 for methods that are
+        complete, such as integrated gradients, up to their numerical error. None where the outputs
+        are unknown.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, values inside a sample are not finite, or a name is unknown.
+
+    TypeError
+        If values are not real numbers.
+
+    See Also
+    --------
+    SaliencyMapDisplay : Draws it.
+
+    Examples
+    --------
+    >>> from sgt_sklearn.inspection import Explanation
+    >>> explanation = Explanation(
+    ...     [[0.5, -2.0], [0.1, 1.0]],
+    ...     data=[[30, "basic"], [41, "premium"]],
+    ...     kind="tabular",
+    ...     method="integrated_gradients",
+    ...     output="logit",
+    ...     target=["stays", "leaves"],
+    ...     feature_names=["age", "plan"],
+    ... )
+    >>> explanation
+    Explanation of 2 samples x 2 features by integrated_gradients, logit of each sample's target
+    >>> explanation.top()
+    {'plan': 1.5, 'age': 0.3}
+    >>> explanation[0].values
+    array([[ 0.5, -2. ]])
+    """
+
+    def __init__(
+        self,
+        values,
+        *,
+        data,
+        kind,
+        method,
+        output,
+        target=None,
+        baseline=None,
+        explained_output=None,
+        baseline_output=None,
+        feature_names=None,
+        lengths=None,
+        classes=None,
+        index=None,
+        standardized=False,
+        temporal_rescaling=False,
+    ):
+        self.kind, self.method, self.output = kind, method, output
+        self.baseline = baseline
+        self.standardized, self.temporal_rescaling = standardized, temporal_rescaling
+        (
+            self.values,
+            self.data,
+            self.lengths,
+            self.target,
+            self.classes,
+            self.explained_output,
+            self.baseline_output,
+            self.feature_names,
+            self.index,
+        ) = check_arguments(
+            values,
+            data,
+            kind,
+            method,
+            output,
+            target,
+            explained_output,
+            baseline_output,
+            feature_names,
+            lengths,
+            classes,
+            index,
+        )
+
+    @property
+    def shape(self):
+        return self.values.shape
+
+    @property
+    def delta(self):
+        if self.explained_output is None or self.baseline_output is None:
+            return None
+        n_kept = 2 if self.classes is not None else 1
+        axes = tuple(range(n_kept, self.values.ndim))
+        return self.explained_output - self.baseline_output - np.nansum(self.values, axis=axes)
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, item):
+        rows = check_index(item, len(self))
+        baseline = self.baseline
+        if self._has_baseline_by_sample():
+            baseline = np.asarray(baseline)[rows]
+        return self._with(
+            values=self.values[rows],
+            data=self.data[rows],
+            baseline=baseline,
+            **{
+                name: None if getattr(self, name) is None else getattr(self, name)[rows]
+                for name in ("explained_output", "baseline_output", "lengths", "index")
+            },
+            target=self.target[rows] if isinstance(self.target, np.ndarray) else self.target,
+        )
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def for_target(self, label):
+        """Explain one output, of an explanation of all.
+
+        Parameters
+        ----------
+        label : label
+            One of `classes`.
+
+        Returns
+        -------
+        Explanation
+            That of the output alone.
+
+        Raises
+        ------
+        ValueError
+            If the explanation is not of all outputs, or has no such one.
+        """
+        if self.classes is None:
+            raise ValueError(
+                "for_target needs an explanation of all outputs (target='all'), got one of the "
+                f"targets {self.target!r}."
+            )
+        found = [i for i, name in enumerate(self.classes) if name == label]
+        if not found:
+            raise ValueError(f"label must be one of {self.classes}, got {label!r}.")
+        labels = np.empty(len(self), dtype=np.asarray(self.classes).dtype)
+        labels[:] = self.classes[found[0]]
+        return self._with(
+            values=self.values[:, found[0]],
+            explained_output=_column(self.explained_output, found[0]),
+            baseline_output=_column(self.baseline_output, found[0]),
+            target=labels,
+            classes=None,
+        )
+
+    def mean_abs(self):
+        """Mean absolute value over the samples: what matters in general.
+
+        Returns
+        -------
+        ndarray of the shape of a sample, or dict of str to float
+            For each feature of tables, cell of series (over the series that reach the step) and
+            pixel. Of tokens a dict of the mean over the occurrences of each distinct token,
+            largest first. With ``target="all"`` one more axis of the outputs in front, or a dict
+            of such dicts.
+        """
+        if self.kind == "tokens":
+            if self.classes is not None:
+                return {label: self.for_target(label).mean_abs() for label in self.classes}
+            return self._mean_abs_of_tokens()
+        absolute = np.abs(self.values)
+        counts = np.isfinite(absolute).sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            return np.nansum(absolute, axis=0) / counts
+
+    def top(self, k=10):
+        """Features with the largest mean absolute values.
+
+        Parameters
+        ----------
+        k : int, default=10
+            How many.
+
+        Returns
+        -------
+        dict of str to float
+            Names of features and their mean absolute values, largest first. Of series the mean is
+            over steps, too; of images over pixels, for each channel; of tokens for each distinct
+            token.
+
+        Raises
+        ------
+        ValueError
+            If the explanation is of all outputs, or of another kind.
+        """
+        self._check_one_output("top")
+        if self.kind == "tokens":
+            return dict(list(self.mean_abs().items())[:k])
+        if self.kind == "other":
+            raise ValueError("top needs named features, got an explanation of kind 'other'.")
+        # by cells, so that a step which one series reaches counts once
+        axes = {"tabular": (0,), "series": (0, 1), "image": (0, 2, 3)}[self.kind]
+        means = np.nanmean(np.abs(self.values), axis=axes)
+        order = np.argsort(-means, kind="stable")[:k]
+        names = self._feature_names()
+        return {names[i]: float(means[i]) for i in order}
+
+    def to_frame(self):
+        """Values as a pandas data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Of tables a row a sample and a column a feature (with ``target="all"`` columns of two
+            levels, target and feature). Else a row a value, with columns that say where it is and
+            its datum: "sample", "step", "feature" for series; "sample", "position", "token" for
+            tokens, with padding left out; "sample", "channel", "row", "column" for images;
+            "sample", "axis_1" and so on for other data; and "target" with ``target="all"``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is missing.
+        """
+        return as_frame(self)
+
+    def __repr__(self):
+        from sgt_sklearn.inspection._wording import describe
+
+        return describe(self)
+
+    def _feature_names(self):
+        """Names of the features, made up where they are unknown."""
+        if self.feature_names is not None:
+            return self.feature_names
+        prefix = "channel " if self.kind == "image" else "x"
+        return [f"{prefix}{i}" for i in range(self._n_features())]
+
+    def _n_features(self):
+        return self.data.shape[1] if self.kind == "image" else self.data.shape[-1]
+
+    def _inside(self):
+        """Steps that are no padding, shape (n_samples, n_timesteps), of series and tokens."""
+        return steps_inside(self.lengths, self.data.shape[:2])
+
+    def _check_one_output(self, what):
+        if self.classes is not None:
+            raise ValueError(
+                f"{what} needs an explanation of one output, got one of all: choose with "
+                f"for_target, for example explanation.for_target({self.classes[0]!r})."
+            )
+
+    def _mean_abs_of_tokens(self):
+        inside = self._inside()
+        tokens, values = self.data[inside], np.abs(self.values[inside])
+        names, places = np.unique(tokens.astype(str), return_inverse=True)
+        sums = np.bincount(places, weights=values, minlength=len(names))
+        means = sums / np.bincount(places, minlength=len(names))
+        order = np.argsort(-means, kind="stable")
+        return {str(names[i]): float(means[i]) for i in order}
+
+    def _has_baseline_by_sample(self):
+        # the methods of captum that end in _shap take a set of rows, for all samples
+        return (
+            not isinstance(self.baseline, (str, type(None)))
+            and not self.method.endswith("_shap")
+            and np.ndim(self.baseline) == self.data.ndim
+            and len(self.baseline) == len(self)
+        )
+
+    def _with(self, **changes):
+        names = (
+            *("values", "data", "kind", "method", "output", "target", "baseline"),
+            *("explained_output", "baseline_output", "feature_names", "lengths", "classes"),
+            *("index", "standardized", "temporal_rescaling"),
+        )
+        return type(self)(**{name: getattr(self, name) for name in names} | changes)
+
+
+def _column(values, i):
+    return None if values is None else values[:, i]

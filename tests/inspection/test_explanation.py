@@ -1,0 +1,431 @@
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sgt_sklearn.inspection import Explanation
+
+RNG = np.random.default_rng(0)
+
+
+def make(values, data=None, kind="tabular", **params):
+    values = np.asarray(values, dtype=float) if not isinstance(values, list) else values
+    data = np.zeros(np.shape(values)) if data is None else data
+    params = {"method": "saliency", "output": "logit", "target": 1} | params
+    return Explanation(values, data=data, kind=kind, **params)
+
+
+def table(**params):
+    values = np.array([[1.0, -2.0, 0.5], [3.0, 0.0, -0.5]])
+    data = np.array([["a", 1.5, 2], ["b", 2.5, 3]], dtype=object)
+    return make(values, data, feature_names=["word", "size", "count"], **params)
+
+
+def series(**params):
+    values = [np.arange(6.0).reshape(3, 2) - 2, np.array([[10.0, -20.0]])]
+    return make(values, [np.ones((3, 2)), np.full((1, 2), 2.0)], "series", **params)
+
+
+def images():
+    values = RNG.standard_normal((2, 3, 4, 5))
+    return make(values, values + 1, "image")
+
+
+def tokens(**params):
+    data = [["good", "film", "good"], ["bad", "film"]]
+    return make([[1.0, 0.0, -3.0], [-2.0, 0.5]], data, "tokens", **params)
+
+
+# ---- form
+
+
+def test_values_and_data_are_kept():
+    explanation = table(target=["yes", "no"])
+    assert explanation.shape == (2, 3) and len(explanation) == 2
+    assert explanation.values.dtype == float
+    assert explanation.data[0].tolist() == ["a", 1.5, 2]
+    assert explanation.target.tolist() == ["yes", "no"]
+    assert explanation.feature_names == ["word", "size", "count"]
+
+
+def test_float32_stays():
+    values = np.ones((2, 3), dtype=np.float32)
+    kept = Explanation(values, data=values, kind="tabular", method="m", output="logit")
+    assert kept.values is values
+
+
+def test_rows_of_words_and_numbers_keep_their_types():
+    explanation = make([[1.0, 2.0]], [["basic", 30]])
+    assert explanation.data.tolist() == [["basic", 30]]
+
+
+def test_list_of_series_is_padded():
+    explanation = series()
+    assert explanation.shape == (2, 3, 2)
+    assert explanation.lengths.tolist() == [3, 1]
+    np.testing.assert_array_equal(explanation.values[1], [[10, -20], [np.nan] * 2, [np.nan] * 2])
+    np.testing.assert_array_equal(explanation.data[1], [[2, 2], [np.nan] * 2, [np.nan] * 2])
+
+
+def test_list_of_equal_series_is_one_array():
+    explanation = make([np.ones((3, 2))] * 2, [np.ones((3, 2))] * 2, "series")
+    assert explanation.shape == (2, 3, 2) and explanation.lengths is None
+
+
+def test_tokens_are_padded():
+    explanation = tokens()
+    assert explanation.data.tolist() == [["good", "film", "good"], ["bad", "film", ""]]
+    np.testing.assert_array_equal(explanation.values[1], [-2, 0.5, np.nan])
+    ids = make([[1.0, 2.0], [3.0]], [[5, 6], [7]], "tokens")
+    assert ids.data.tolist() == [[5, 6], [7, 0]]
+
+
+@pytest.mark.parametrize("kind", ["series", "tokens"])
+def test_trailing_nan_is_padding(kind):
+    values = np.array([[1.0, 2.0, np.nan], [1.0, 2.0, 3.0]])
+    values = values[:, :, None] if kind == "series" else values
+    assert make(values, np.ones(values.shape), kind).lengths.tolist() == [2, 3]
+
+
+def test_values_behind_the_end_become_nan():
+    values = np.ones((2, 3, 1))
+    explanation = make(values, values, "series", lengths=[2, 3])
+    np.testing.assert_array_equal(explanation.values[0, :, 0], [1, 1, np.nan])
+    assert values.sum() == 6  # the caller's array is untouched
+
+
+def test_list_of_series_for_all_outputs():
+    values = [np.ones((2, 3, 1)), np.full((2, 1, 1), 2.0)]
+    explanation = make(values, [np.ones((3, 1)), np.ones((1, 1))], "series", target="all")
+    assert explanation.shape == (2, 2, 3, 1) and explanation.classes == [0, 1]
+    assert explanation.lengths.tolist() == [3, 1]
+    np.testing.assert_array_equal(explanation.values[1, :, :, 0], [[2, np.nan, np.nan]] * 2)
+
+
+def test_data_frame_gives_names_and_index():
+    X = pd.DataFrame({"a": [1, 2], "b": [3, 4]}, index=["x", "y"])
+    explanation = make(np.ones((2, 2)), X)
+    assert explanation.feature_names == ["a", "b"]
+    assert explanation.to_frame().index.tolist() == ["x", "y"]
+
+
+# ---- what was explained
+
+
+def test_delta():
+    values = np.array([[1.0, 2.0], [3.0, 4.5]])
+    explanation = make(values, explained_output=[4.0, 9.0], baseline_output=[1.0, 1.0])
+    np.testing.assert_allclose(explanation.delta, [0.0, 0.5])
+    assert make(values, explained_output=[4.0, 9.0]).delta is None
+
+
+def test_delta_leaves_padding_out():
+    explanation = series(explained_output=[3.0, -9.0], baseline_output=[0.0, 0.0])
+    np.testing.assert_allclose(explanation.delta, [3 - (15 - 12), -9 + 10])
+
+
+def test_delta_of_all_outputs():
+    values = RNG.standard_normal((2, 3, 4))
+    at_x, at_baseline = RNG.standard_normal((2, 2, 3))
+    explanation = make(
+        values,
+        np.zeros((2, 4)),
+        target="all",
+        classes=["a", "b", "c"],
+        explained_output=at_x,
+        baseline_output=at_baseline,
+    )
+    np.testing.assert_allclose(explanation.delta, at_x - at_baseline - values.sum(2))
+    one = explanation.for_target("b")
+    np.testing.assert_allclose(one.delta, explanation.delta[:, 1])
+    assert one.target.tolist() == ["b", "b"] and one.classes is None
+    np.testing.assert_array_equal(one.values, values[:, 1])
+
+
+@pytest.mark.parametrize(
+    "params, text",
+    [
+        ({}, "2 samples x 3 features by saliency, logit of class 1"),
+        ({"target": "yes"}, "logit of 'yes'"),
+        ({"target": [0, 1], "output": "log_proba"}, "log probability of each sample's target"),
+        ({"target": None}, "by saliency, prediction"),
+        ({"target": 2, "output": "prediction"}, "prediction of output 2"),
+        ({"temporal_rescaling": True}, "by saliency with temporal rescaling"),
+    ],
+)
+def test_repr(params, text):
+    assert text in repr(table(**params))
+
+
+def test_repr_of_kinds():
+    assert "2 samples x 3 steps x 2 features at most" in repr(series())
+    assert "2 samples x 3 channels x 4 x 5 pixels" in repr(images())
+    assert "1 sample x 3 tokens" in repr(tokens()[0])
+    assert "of shape (2, 2, 2)" in repr(make(np.ones((1, 2, 2, 2)), kind="other"))
+    assert "of each of 4 outputs" in repr(make(np.ones((2, 4, 3)), np.ones((2, 3)), target="all"))
+
+
+# ---- samples
+
+
+@pytest.mark.parametrize(
+    "item, rows",
+    [
+        (1, [1]),
+        (-1, [1]),
+        (np.int64(0), [0]),
+        (slice(1, None), [1]),
+        ([1, 0], [1, 0]),
+        ([True, False], [0]),
+        (np.array([], dtype=int), []),
+    ],
+)
+def test_indexing(item, rows):
+    explanation = table(
+        target=["yes", "no"],
+        explained_output=[4.0, 9.0],
+        baseline_output=[1.0, 2.0],
+        baseline=np.arange(6).reshape(2, 3),
+        index=["x", "y"],
+    )
+    part = explanation[item]
+    assert len(part) == len(rows)
+    np.testing.assert_array_equal(part.values, explanation.values[rows])
+    np.testing.assert_array_equal(part.data, explanation.data[rows])
+    assert part.target.tolist() == [["yes", "no"][i] for i in rows]
+    np.testing.assert_array_equal(part.baseline, np.arange(6).reshape(2, 3)[rows])
+    np.testing.assert_allclose(part.delta, explanation.delta[rows])
+    assert list(part.index) == [["x", "y"][i] for i in rows]
+    assert part.feature_names == explanation.feature_names
+
+
+def test_indexing_series_keeps_width_and_lengths():
+    part = series()[1]
+    assert part.shape == (1, 3, 2) and part.lengths.tolist() == [1]
+
+
+def test_baselines_of_no_sample_stay():
+    assert make(np.ones((2, 2)), baseline=[1.0, 2.0])[0].baseline == [1.0, 2.0]
+    rows = np.ones((2, 2))
+    assert make(rows, baseline=rows, method="gradient_shap")[0].baseline is rows
+
+
+def test_iteration_gives_samples():
+    assert [part.values.tolist() for part in table()] == [[[1, -2, 0.5]], [[3, 0, -0.5]]]
+
+
+@pytest.mark.parametrize(
+    "item, error, message",
+    [
+        (2, IndexError, "sample 2 is out of bounds"),
+        (-3, IndexError, "out of bounds"),
+        ([True], IndexError, "must have 2 entries"),
+        ("word", TypeError, "indexed by samples"),
+        ((0, 1), None, None),
+        (1.5, TypeError, "indexed by samples"),
+    ],
+)
+def test_bad_index(item, error, message):
+    if error is None:
+        assert len(table()[item]) == 2
+        return
+    with pytest.raises(error, match=message):
+        table()[item]
+
+
+# ---- summaries
+
+
+def test_mean_abs():
+    np.testing.assert_allclose(table().mean_abs(), [2, 1, 0.5])
+    explanation = images()
+    np.testing.assert_allclose(explanation.mean_abs(), np.abs(explanation.values).mean(0))
+
+
+def test_mean_abs_of_series_counts_those_that_reach_the_step():
+    np.testing.assert_allclose(series().mean_abs(), [[6, 10.5], [0, 1], [2, 3]])
+
+
+def test_mean_abs_of_all_outputs():
+    values = RNG.standard_normal((5, 3, 4))
+    explanation = make(values, np.zeros((5, 4)), target="all")
+    np.testing.assert_allclose(explanation.mean_abs(), np.abs(values).mean(0))
+
+
+def test_mean_abs_of_tokens():
+    found = tokens().mean_abs()
+    assert list(found.items()) == [("bad", 2.0), ("good", 2.0), ("film", 0.25)]
+    explanation = make(
+        np.array([[[1.0, 2.0]], [[3.0, 4.0]]]).transpose(1, 0, 2),
+        [["a", "b"]],
+        "tokens",
+        target="all",
+        classes=["no", "yes"],
+    )
+    assert explanation.mean_abs() == {"no": {"b": 2.0, "a": 1.0}, "yes": {"b": 4.0, "a": 3.0}}
+
+
+def test_mean_abs_without_samples_is_nan():
+    assert np.isnan(table()[[]].mean_abs()).all()
+
+
+def test_top():
+    assert table().top(2) == {"word": 2.0, "size": 1.0}
+    assert tokens().top(1) == {"bad": 2.0}
+    # over the four cells of each feature that are no padding
+    assert series(feature_names=["a", "b"]).top() == {"b": 6.25, "a": 3.5}
+    explanation = images()
+    means = pd.Series(np.abs(explanation.values).mean((0, 2, 3)))
+    expected = means.sort_values(ascending=False)
+    assert list(explanation.top()) == [f"channel {i}" for i in expected.index]
+    np.testing.assert_allclose(list(explanation.top().values()), expected)
+
+
+def test_top_needs_one_output():
+    explanation = make(np.ones((2, 2, 3)), np.ones((2, 3)), target="all", classes=["a", "b"])
+    with pytest.raises(ValueError, match=r"for_target\('a'\)"):
+        explanation.top()
+    with pytest.raises(ValueError, match="kind 'other'"):
+        make(np.ones((1, 2, 2)), kind="other").top()
+
+
+# ---- frames
+
+
+def test_frame_of_table():
+    expected = pd.DataFrame({"word": [1.0, 3], "size": [-2.0, 0], "count": [0.5, -0.5]})
+    pd.testing.assert_frame_equal(table().to_frame(), expected)
+    pd.testing.assert_frame_equal(
+        table(index=["x", "y"]).to_frame(), expected.set_axis(["x", "y"])
+    )
+    assert make(np.ones((1, 2))).to_frame().columns.tolist() == ["x0", "x1"]
+
+
+def test_frame_of_all_outputs_of_a_table():
+    values = RNG.standard_normal((2, 3, 4))
+    explanation = make(values, np.zeros((2, 4)), target="all", classes=["a", "b", "c"])
+    frame = explanation.to_frame()
+    assert frame.columns.names == ["target", "feature"]
+    for i, label in enumerate("abc"):
+        np.testing.assert_array_equal(frame[label], values[:, i])
+
+
+def test_frame_of_series_leaves_padding_out():
+    explanation = series(feature_names=["a", "b"], index=["first", "second"])
+    frame = explanation.to_frame()
+    assert frame.columns.tolist() == ["sample", "step", "feature", "datum", "value"]
+    assert len(frame) == 3 * 2 + 1 * 2
+    for row in frame.itertuples():
+        i, f = ["first", "second"].index(row.sample), "ab".index(row.feature)
+        assert row.value == explanation.values[i, row.step, f]
+        assert row.datum == explanation.data[i, row.step, f]
+
+
+def test_frame_of_images():
+    explanation = images()
+    frame = explanation.to_frame()
+    assert frame.columns.tolist() == ["sample", "channel", "row", "column", "datum", "value"]
+    keys = ["sample", "channel", "row", "column"]
+    back = frame.sort_values(keys)
+    np.testing.assert_array_equal(back["value"].to_numpy(), explanation.values.ravel())
+    np.testing.assert_array_equal(back["datum"].to_numpy(), explanation.data.ravel())
+
+
+def test_frame_of_tokens():
+    frame = tokens().to_frame()
+    assert frame.to_dict("list") == {
+        "sample": [0, 0, 0, 1, 1],
+        "position": [0, 1, 2, 0, 1],
+        "token": ["good", "film", "good", "bad", "film"],
+        "value": [1.0, 0.0, -3.0, -2.0, 0.5],
+    }
+
+
+def test_frame_of_all_outputs_of_tokens():
+    values = np.array([[[1.0, 2.0], [3.0, 4.0]]])
+    explanation = make(values, [["a", "b"]], "tokens", target="all", classes=["no", "yes"])
+    frame = explanation.to_frame()
+    assert frame.columns.tolist() == ["sample", "target", "position", "token", "value"]
+    assert frame["target"].tolist() == ["no", "no", "yes", "yes"]
+    assert frame["value"].tolist() == [1, 2, 3, 4]
+
+
+def test_frame_of_other_data():
+    values = RNG.standard_normal((2, 2, 2, 2, 2))
+    frame = make(values, kind="other").to_frame()
+    assert frame.columns[:2].tolist() == ["sample", "axis_1"]
+    np.testing.assert_array_equal(frame["value"], values.ravel())
+
+
+def test_frame_without_pandas(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install pandas"):
+        table().to_frame()
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"kind": "table"}, "kind must be one of"),
+        ({"kind": "series"}, r"shape \(n_samples, n_timesteps, n_features\)"),
+        ({"data": np.ones((2, 4))}, r"values must have the shape of data \(2, 4\), got .*2, 3"),
+        ({"data": np.ones((2, 0)), "values": np.ones((2, 0))}, "at least one cell"),
+        ({"target": "all"}, r"shape \(2, n_outputs, 3\) with target='all'"),
+        ({"classes": ["a"]}, "classes name the outputs with target='all'"),
+        ({"target": [1, 2, 3]}, r"one label a sample, shape \(2,\)"),
+        ({"explained_output": [1.0]}, r"explained_output must be numbers of shape \(2,\)"),
+        ({"baseline_output": ["a", "b"]}, "baseline_output must be numbers"),
+        ({"feature_names": ["a"]}, "each of the 3 columns"),
+        ({"index": [1]}, "index must name the 2 samples"),
+        ({"lengths": [1, 2]}, "lengths are for series and tokens"),
+        ({"values": np.array([[1, 2, np.nan]] * 2)}, "finite inside each sample"),
+        ({"values": np.array([[1, 2, 3], [1, 2, np.inf]])}, "infinity in sample 1"),
+    ],
+)
+def test_bad_arguments(params, message):
+    params = {"values": np.ones((2, 3)), "data": np.ones((2, 3)), "kind": "tabular"} | params
+    with pytest.raises(ValueError, match=message):
+        make(**params)
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"lengths": [1, 4]}, "lengths must be from 1 to 3"),
+        ({"lengths": [1.0, 2.0]}, "one integer a sample"),
+        ({"lengths": [1]}, "one integer a sample"),
+        ({"values": np.array([[[1.0], [np.nan], [1.0]]] * 2)}, "finite inside each sample"),
+        ({"values": np.array([[[1.0]] * 3, [[np.nan]] * 3])}, "NaN only in sample 1"),
+        ({"feature_names": ["a", "b"]}, "each of the 1 features"),
+        ({"values": [np.ones((2, 1)), np.ones((3, 2))]}, "differ in their number of steps only"),
+    ],
+)
+def test_bad_series(params, message):
+    params = {"values": np.ones((2, 3, 1)), "data": np.ones((2, 3, 1)), "kind": "series"} | params
+    with pytest.raises(ValueError, match=message):
+        make(**params)
+
+
+def test_bad_types():
+    with pytest.raises(TypeError, match="values must be real numbers"):
+        make([["a"]], np.ones((1, 1)))
+    with pytest.raises(TypeError, match="feature_names must be a list"):
+        make(np.ones((1, 3)), feature_names="abc")
+    with pytest.raises(TypeError, match="method must be a str"):
+        make(np.ones((1, 3)), method=None)
+    with pytest.raises(ValueError, match="got them with kind='tokens'"):
+        tokens(feature_names=["a", "b", "c"])
+    with pytest.raises(ValueError, match="must name the 2 outputs"):
+        make(np.ones((1, 2, 3)), np.ones((1, 3)), target="all", classes=["a"])
+
+
+def test_for_target_of_unknown_or_one_output():
+    explanation = make(np.ones((2, 2, 3)), np.ones((2, 3)), target="all", classes=["a", "b"])
+    with pytest.raises(ValueError, match=r"one of \['a', 'b'\], got 'c'"):
+        explanation.for_target("c")
+    with pytest.raises(ValueError, match="explanation of all outputs"):
+        table().for_target(1)
