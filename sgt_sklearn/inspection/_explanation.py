@@ -67,16 +67,6 @@ class Explanation:
     temporal_rescaling : bool, default=False
         Whether values are the temporal saliency rescaling of `method`: relevance from 0 to 1.
 
-    Attributes
-    ----------
-    shape : tuple of int
-        Shape of `values`.
-
-    delta : ndarray or None
-        ``explained_output - baseline_output`` minus the sum of the values: 0 for methods that are
-        complete, such as integrated gradients, up to their numerical error. None where the outputs
-        are unknown.
-
     Raises
     ------
     ValueError
@@ -158,10 +148,17 @@ class Explanation:
 
     @property
     def shape(self):
+        """Shape of `values`, a tuple of int."""
         return self.values.shape
 
     @property
     def delta(self):
+        """What the values miss of the change of the output, shape (n_samples,), or None.
+
+        ``explained_output - baseline_output`` minus the sum of the values: 0 for methods that are
+        complete, such as integrated gradients, up to their numerical error. None where the outputs
+        are unknown. With ``target="all"`` of shape (n_samples, n_outputs).
+        """
         if self.explained_output is None or self.baseline_output is None:
             return None
         n_kept = 2 if self.classes is not None else 1

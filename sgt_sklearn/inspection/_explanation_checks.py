@@ -114,9 +114,12 @@ def _padded(values, fill, every):
     lengths = np.array([part.shape[time] for part in parts])
     shape = list(parts[0].shape)
     shape[time] = lengths.max()
-    dtype = np.result_type(*parts) if all(p.dtype.kind in "fiub" for p in parts) else object
-    if isinstance(fill, float) and dtype != object:
-        dtype = np.result_type(dtype, np.float32)
+    if not all(part.dtype.kind in "fiub" for part in parts):
+        dtype = object
+    elif isinstance(fill, float):  # NaN needs a floating-point type
+        dtype = np.result_type(*parts, np.float32)
+    else:
+        dtype = np.result_type(*parts)
     padded = np.full((len(parts), *shape), fill, dtype=dtype)
     for row, part in zip(padded, parts, strict=True):
         row[(slice(None),) * time + (slice(part.shape[time]),)] = part
