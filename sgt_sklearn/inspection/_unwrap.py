@@ -1,0 +1,185 @@
+"""From what a caller passes to the last predictor and the space that it sees."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
+
+from sgt_sklearn.preprocessing import TokenEncoder, feature_groups
+
+
+@dataclass(frozen=True)
+class Final:
+    """The last predictor of a pipeline or search, and its input.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        The predictor: no pipeline, search or frozen estimator, but maybe an ensemble.
+    X : object
+        The input as that estimator sees it.
+    originals : object
+        The input as the caller passed it.
+    feature_names : list of str or None
+        A name for each column (last axis of tables and series) of X, where they are known.
+    groups : ndarray of str objects, shape (n_columns,), or None
+        Original column of each column of X; None where there are no steps, or they do not tell.
+    token_encoder : TokenEncoder or None
+        The step that turned texts into ids.
+    steps : list of transformers
+        All steps before the estimator, in their order.
+    """
+
+    estimator: Any
+    X: Any
+    originals: Any
+    feature_names: list | None
+    groups: np.ndarray | None
+    token_encoder: TokenEncoder | None
+    steps: list
+
+
+def unwrap(estimator, X):
+    """Find the last predictor, and transform X into what that predictor sees.
+
+    A fitted search stands for its `best_estimator_`, a frozen estimator for what it holds, a
+    pipeline for its last step, with X transformed by all steps before. They nest.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        A predictor, pipeline, search or frozen estimator.
+    X : array-like
+        Input of `estimator`.
+
+    Returns
+    -------
+    Final
+        The predictor, its input, and what the steps tell of its columns.
+
+    Raises
+    ------
+    NotFittedError
+        If `estimator` is not fitted.
+    ValueError
+        If a search did not keep its best estimator.
+    TypeError
+        If `estimator` is no estimator, or a pipeline does not end in a predictor.
+    """
+    steps = []
+    final, seen = _descend(estimator, X, steps)
+    transformers = [step for step, _ in steps]
+    encoders = [step for step in transformers if isinstance(step, TokenEncoder)]
+    encoder = encoders[-1] if encoders else None
+    names = groups = None
+    if encoder is None:
+        originals = _names_of(X, [estimator, *transformers, final])
+        names = _names_after(originals, steps, seen)
+        groups = _groups(originals, transformers, seen)
+    return Final(final, seen, X, names, groups, encoder, transformers)
+
+
+def _descend(estimator, X, steps):
+    check_fitted(estimator)
+    if isinstance(estimator, FrozenEstimator):
+        return _descend(estimator.estimator, X, steps)
+    if hasattr(estimator, "best_estimator_"):
+        return _descend(estimator.best_estimator_, X, steps)
+    if hasattr(estimator, "best_index_"):
+        raise ValueError(
+            "estimator must be a search that kept its best estimator, got one fitted with "
+            f"refit={getattr(estimator, 'refit', False)!r}. Use refit=True, or pass an estimator "
+            "fitted with `best_params_`."
+        )
+    if not isinstance(estimator, Pipeline):
+        return estimator, X
+    for _, step in estimator.steps[:-1]:
+        if not _passes(step):
+            X = step.transform(X)
+            steps.append((step, X))
+    last = estimator.steps[-1][1]
+    if _passes(last):
+        raise TypeError(
+            "estimator must end in a classifier or regressor, got a pipeline that ends in "
+            f"{last!r}. Pass a pipeline with a predictor as its last step."
+        )
+    return _descend(last, X, steps)
+
+
+def check_fitted(estimator):
+    """Raise NotFittedError for what is not fitted, a net of skorch that knows no data included."""
+    if isinstance(estimator, NeuralNet) and not getattr(estimator, "initialized_", False):
+        raise NotFittedError(
+            f"This {type(estimator).__name__} instance is not fitted yet. Call 'fit' with "
+            "appropriate arguments before using this estimator."
+        )
+    check_is_fitted(estimator)
+
+
+def _passes(step):
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
+def n_columns(X):
+    """Length of the last axis of a table or of series in an array, or None for other input."""
+    shape = getattr(X, "shape", None)
+    if isinstance(X, Mapping):
+        shape = getattr(X.get("X"), "shape", None)
+    elif shape is None and isinstance(X, (list, tuple)) and len(X):
+        shape = (len(X), *np.shape(X[0]))
+    elif shape is not None and len(shape) == 1 and len(X):
+        shape = (len(X), *np.shape(X[0]))  # an array of series of unequal length
+    return shape[-1] if shape is not None and len(shape) in (2, 3) else None
+
+
+def _column_names(X):
+    columns = getattr(X, "columns", None)
+    return None if columns is None else [str(column) for column in columns]
+
+
+def _names_of(X, estimators):
+    """Names of the columns that the caller passed, or that the first step was fitted with."""
+    names = _column_names(X)
+    if names is None:
+        known = (getattr(part, "feature_names_in_", None) for part in estimators[:2])
+        names = next((list(map(str, part)) for part in known if part is not None), None)
+    return names if names is not None and len(names) == n_columns(X) else None
+
+
+def _names_after(names, steps, X):
+    for step, transformed in steps:
+        given = _column_names(transformed)
+        if given is None:
+            given = _names_out(step, names)
+        names = given
+    return names if names is not None and len(names) == n_columns(X) else None
+
+
+def _names_out(step, names):
+    # names are a help: what a step raises, for whatever reason, must not stop an explanation
+    for inputs in (names, None):
+        try:
+            return [str(name) for name in step.get_feature_names_out(inputs)]
+        except Exception:
+            continue
+    return None
+
+
+def _groups(names, transformers, X):
+    if not transformers or getattr(X, "ndim", 0) != 2:
+        return None
+    pipeline = Pipeline([(str(i), step) for i, step in enumerate(transformers)])
+    for inputs in (None, names):
+        try:
+            groups = feature_groups(pipeline, inputs)
+        except Exception:
+            continue
+        if len(groups) == X.shape[1]:
+            return groups
+    return None
