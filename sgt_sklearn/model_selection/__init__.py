@@ -1,3 +1,5 @@
 """Choosing and comparing trainings by score and by interpretability."""
 
-__all__ = []
+from sgt_sklearn.model_selection._one_standard_error import one_standard_error_refit
+
+__all__ = ["one_standard_error_refit"]
