@@ -13,12 +13,11 @@ from sgt_sklearn._random import isolated_generators
 from sgt_sklearn._statistics import FeatureStatistics, steps_of
 from sgt_sklearn.attribution import captured_embedding, first_output, parent_modules
 from sgt_sklearn.estimators._inputs import lengths_of, split_input
+from sgt_sklearn.estimators._masking import make_masking
 from sgt_sklearn.estimators._parameters import (
     DIVERGENCE_OF,
-    group_labels,
     infer_likelihood,
     is_auto,
-    is_nested,
     kind_of_tensor,
     resolve_auto,
     scheduled_fraction,
@@ -27,7 +26,6 @@ from sgt_sklearn.estimators._parameters import (
 from sgt_sklearn.estimators._tokens import check_fill_is_no_padding, embedding_of, token_counts
 from sgt_sklearn.estimators._weights import WeightedDataset, split_weight
 from sgt_sklearn.guidance import (
-    Masking,
     check_differentiable,
     make_divergence,
     masked_input,
@@ -300,7 +298,7 @@ class Guidance:
         self._modules = [
             m for name in net._modules for m in parent_modules(getattr(net, name + "_", None))
         ]
-        likelihood, probabilities = infer_likelihood(
+        likelihood, _ = infer_likelihood(
             self._criterion, nll_of_probabilities=isinstance(net, NeuralNetClassifier)
         )
         self._divergence = net.consistency
@@ -313,8 +311,6 @@ class Guidance:
                     "(output, masked_output) -> (n_samples,)."
                 )
             self._divergence = DIVERGENCE_OF[likelihood]
-        if likelihood is None:
-            likelihood = _LIKELIHOOD_OF.get(self._divergence, "gaussian")
         reduction = getattr(self._criterion, "reduction", "mean")
         # criteria have other ways to average, such as KLDivLoss with "batchmean"
         self._reduction = reduction if reduction in ("sum", "none") else "mean"
@@ -322,37 +318,9 @@ class Guidance:
             self._divergence, reduction="sum" if self._reduction == "sum" else "mean"
         )
         check_fill_is_no_padding(embedding, self._settings["mask_fill"], net.mask_value)
-        self._base_masking = self._make_masking(x, likelihood, probabilities)
+        self._base_masking = make_masking(net, x, self._settings, self._kind, self._statistics)
         self._set_fraction()
         self._choose_pass(x, forward)
-
-    def _make_masking(self, x, likelihood, probabilities):
-        settings = self._settings
-        labels = group_labels(settings["feature_groups"], self._shape)
-        masking = Masking(
-            fraction=settings["mask_fraction"],
-            order=settings["mask_order"],
-            output=settings["saliency_output"],
-            fill=settings["mask_fill"],
-            fill_value=self._net.mask_value,
-            groups=None if labels is None else torch.from_numpy(labels),
-            nested=labels is not None and is_nested(settings["feature_groups"]),
-            likelihood=likelihood,
-            probabilities=probabilities,
-            **self._statistics_tensors(),
-        )
-        return masking.to(x.device, x.dtype)
-
-    def _statistics_tensors(self):
-        if self._kind == "tokens":
-            return {}
-        needed = self._settings["mask_order"] in ("absolute", "sampled")
-        needed |= self._settings["mask_fill"] in ("feature_uniform", "mean")
-        statistics = self._statistics() if needed else None
-        if statistics is None:
-            return {}
-        names = ("scale", "minimum", "maximum", "mean")
-        return {name: torch.as_tensor(getattr(statistics, name)) for name in names}
 
     def _set_fraction(self):
         if self._settings is None or self._epoch is None:
@@ -402,9 +370,6 @@ class _Pass:
 
 def _is_ours(method):
     return method.__module__.startswith("sgt_sklearn.")
-
-
-_LIKELIHOOD_OF = {name: likelihood for likelihood, name in DIVERGENCE_OF.items()}
 
 
 def inside_criterion(criterion, get_loss, function):

@@ -19,6 +19,7 @@ from sgt_sklearn.estimators._callbacks import CallingMixin, ListeningMixin
 from sgt_sklearn.estimators._device import DeviceMixin
 from sgt_sklearn.estimators._guidance import Guidance, inside_criterion, training_statistics
 from sgt_sklearn.estimators._inputs import cast_floats
+from sgt_sklearn.estimators._masked_samples import MaskingMixin
 from sgt_sklearn.estimators._parameters import unwrap
 from sgt_sklearn.estimators._resume import ResumeMixin
 from sgt_sklearn.estimators._session import fit_session
@@ -53,6 +54,7 @@ _LOSS_NAMES = ("train_task_loss", "train_consistency_loss")
 
 class SaliencyGuidedMixin(
     AttributionMixin,
+    MaskingMixin,
     DeviceMixin,
     WeightsMixin,
     ListeningMixin,

@@ -32,6 +32,7 @@ def masked_input(
     lengths=None,
     embedding=None,
     embedded=None,
+    return_hidden=False,
 ):
     """Hide the least salient groups of features of each sample.
 
@@ -65,11 +66,16 @@ def masked_input(
     embedded : torch.Tensor of shape (n_samples, n_tokens, n_dimensions), default=None
         What `embedding` returned in the pass that made `output`, to share that pass; see
         :func:`sgt_sklearn.attribution.captured_embedding`. None: tokens get a pass of their own.
+    return_hidden : bool, default=False
+        Whether to return too what was hidden.
 
     Returns
     -------
-    torch.Tensor of the shape of `x`
+    masked_x : torch.Tensor of the shape of `x`
         The masked batch, without a graph.
+    hidden : torch.Tensor of bool, shape of `x`
+        Where `masked_x` is a replacement, which may equal what it replaced; only for
+        ``return_hidden=True``.
 
     Raises
     ------
@@ -101,7 +107,7 @@ def masked_input(
     valid = valid_cells(x, lengths, tokens=embedding is not None)
     k = masking.n_hidden(math.prod(x.shape[1:]), valid)
     if not anything(k):
-        return clean
+        return (clean, torch.zeros_like(clean, dtype=torch.bool)) if return_hidden else clean
     gradient = None
     if masking.order != "random":
         if embedding is None:
@@ -113,9 +119,10 @@ def masked_input(
             gradient = token_values(gradient, embedded, x, valid, masking.order)
     scores = _scores(gradient, clean, masking, valid, generator)
     if embedding is not None:
-        return replaced_tokens(
+        hidden = _hidden(scores, k, masking, valid, generator)
+        masked = replaced_tokens(
             clean,
-            _hidden(scores, k, masking, valid, generator),
+            hidden,
             masking.fill,
             valid=valid,
             value=masking.fill_value,
@@ -123,18 +130,20 @@ def masked_input(
             generator=generator,
             n_tokens=getattr(embedding, "num_embeddings", None),
         )
-    values = fill_values(
-        clean,
-        masking.fill,
-        statistics=masking.statistics,
-        value=masking.fill_value,
-        groups=masking.ranked_groups,
-        weight=weight,
-        generator=generator,
-        lengths=lengths,
-    )
-    hidden = _hidden(scores, k, masking, valid, generator)
-    return _select(hidden.reshape(clean.shape), values, clean)
+    else:
+        values = fill_values(
+            clean,
+            masking.fill,
+            statistics=masking.statistics,
+            value=masking.fill_value,
+            groups=masking.ranked_groups,
+            weight=weight,
+            generator=generator,
+            lengths=lengths,
+        )
+        hidden = _hidden(scores, k, masking, valid, generator).reshape(clean.shape)
+        masked = _select(hidden, values, clean)
+    return (masked, hidden) if return_hidden else masked
 
 
 def anything(k):
