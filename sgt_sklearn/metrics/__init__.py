@@ -1,6 +1,7 @@
 """Metrics and scorers that measure attributions and the models behind them."""
 
 from sgt_sklearn.metrics._comprehensiveness import comprehensiveness, comprehensiveness_gap
+from sgt_sklearn.metrics._consistency import masking_consistency
 from sgt_sklearn.metrics._entropy import attribution_entropy
 from sgt_sklearn.metrics._kurtosis import attribution_kurtosis
 from sgt_sklearn.metrics._precision_recall import benchmark_precision_recall
@@ -30,6 +31,7 @@ __all__ = [
     "get_interpretability_scorer_names",
     "gini_sparseness",
     "make_interpretability_scorer",
+    "masking_consistency",
     "pointing_game",
     "relevance_average_precision",
     "relevance_mass_accuracy",

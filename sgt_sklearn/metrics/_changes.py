@@ -38,14 +38,10 @@ def _change_measure(experiment, y, target, outcome):
     """
     net, n_samples = experiment.net, experiment.n_samples
     if outcome == "flip":
-        return _flips(experiment)
+        return flips(experiment, outcome, "probability")
     if not _resolve.has_classes(net):
         return _regression_changes(experiment, y, target)
-    if not hasattr(net, "predict_proba"):
-        raise TypeError(
-            'estimator must have a method `predict_proba` for outcome="probability", got '
-            f'{type(net).__name__}. Use outcome="flip".'
-        )
+    _resolve.check_has_probabilities(net, "flip")
     base = experiment.predict("predict_proba").astype(np.float64)
     columns = _resolve.target_columns(net, target, n_samples, base.shape[1])
     if columns is None:
@@ -55,12 +51,16 @@ def _change_measure(experiment, y, target, outcome):
     return "predict_proba", lambda outputs: before - outputs[..., rows, columns]
 
 
-def _flips(experiment):
+def flips(experiment, outcome, other):
+    """Return "predict" and a function from its outputs to whether they differ from before.
+
+    `outcome` is what the caller asked for, `other` what a regressor has instead.
+    """
     net = experiment.net
     if not _resolve.has_classes(net):
         raise ValueError(
-            'outcome must be "probability" for a regressor (its absolute change over the sd of '
-            f'y), got "flip" with {type(net).__name__}, which predicts no classes.'
+            f'outcome must be "{other}" for a regressor (changes in units of the sd of y), got '
+            f'"{outcome}" with {type(net).__name__}, which predicts no classes.'
         )
     base = experiment.predict("predict")
 
@@ -75,7 +75,7 @@ def _regression_changes(experiment, y, target):
     net, n_samples = experiment.net, experiment.n_samples
     base = experiment.predict("predict").astype(np.float64).reshape(n_samples, -1)
     n_outputs = base.shape[1]
-    scale = _target_scale(net, y, n_samples, n_outputs)
+    scale = target_scale(net, y, n_samples, n_outputs)
     columns = _resolve.target_columns(net, target, n_samples, n_outputs)
 
     def changed(outputs):
@@ -87,7 +87,7 @@ def _regression_changes(experiment, y, target):
     return "predict", changed
 
 
-def _target_scale(net, y, n_samples, n_outputs):
+def target_scale(net, y, n_samples, n_outputs):
     """Return the standard deviation of y in training, one value an output; 1 for a constant."""
     scale = getattr(net, "target_scale_", None)
     if scale is None:

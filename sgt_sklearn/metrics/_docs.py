@@ -65,8 +65,10 @@ _BLOCKS = {
             "feature", "time" or "token" alone, "pixel" (all channels), "time_then_feature" (of the
             share f of the cells, the share `1 - sqrt(1 - f)` of the steps as a whole, then single
             cells of the others), or a label (integer or string) for each cell, as one-hot columns
-            of one original column need. None takes the groups of the fitted estimator
-            (`feature_groups`, `feature_groups_`) if it has any, else each cell on its own.
+            of one original column need. None takes `feature_groups` of the final estimator where
+            its user has set it; else, in a pipeline, the original columns that its steps name, so
+            that one-hot columns of one are replaced together; else what the estimator has chosen
+            in training (`feature_groups_`), or each cell on its own.
         """,
     "outcome": """
         outcome : {"probability", "flip"}, default="probability"

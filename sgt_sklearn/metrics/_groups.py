@@ -55,11 +55,19 @@ class Sizes:
         return Sizes(self.first[fractions, samples], whole)
 
 
-def resolve_groups(net, samples, groups):
-    """Return the `Groups` of the cells of a sample that a caller or the estimator names."""
+def resolve_groups(net, samples, groups, originals=None):
+    """Return the `Groups` of the cells of a sample.
+
+    They are those that a caller names, else those that the user of the estimator has named, else
+    the original columns `originals` of the columns, where a pipeline tells them.
+    """
     origin, shape = "groups", samples.shape
     if groups is None:
         groups, origin = _groups_of_estimator(net, samples)
+        chosen = getattr(net, "feature_groups", None)
+        left_open = chosen is None or (isinstance(chosen, str) and chosen == "auto")
+        if left_open and originals is not None and originals.shape == shape:
+            groups = _by_appearance(originals)
     if isinstance(groups, str):
         return _named_groups(groups, shape, origin)
     labels = np.asarray(groups)
@@ -124,6 +132,12 @@ def _named_groups(name, shape, origin):
 def _of_labels(labels, nested=False):
     values, labels = np.unique(labels, return_inverse=True)
     return Groups(labels.ravel(), len(values), nested)
+
+
+def _by_appearance(names):
+    """Number the names in the order of the columns, so that draws do not depend on them."""
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(names.tolist()))}
+    return np.array([numbers[name] for name in names.tolist()])
 
 
 def _all_strings(labels):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils import check_random_state
 
+from sgt_sklearn.inspection._unwrap import unwrap
 from sgt_sklearn.metrics import _groups, _resolve
 from sgt_sklearn.metrics._checks import check_n_draws
 from sgt_sklearn.metrics._replacement import (
@@ -155,13 +156,14 @@ def prepare(
     replacement = check_replacement(replacement)
     n_draws = check_n_draws(n_draws)
     check_random_state(random_state)
-    net, X = _resolve.resolve_estimator(estimator, X)
+    final = unwrap(estimator, X)
+    net = final.estimator
     samples = read_samples(
-        X,
+        final.X,
         are_tokens=lambda: replacement == "unknown" or _resolve.takes_tokens(net),
     )
     replacement = resolve_replacement(replacement, samples)
-    groups = _groups.resolve_groups(net, samples, groups)
+    groups = _groups.resolve_groups(net, samples, groups, final.groups)
     if attributions is None:
         attributions = _resolve.compute_attributions(net, samples, method, target, random_state)
     values = read_attributions(attributions, samples, type(net).__name__)

@@ -1,47 +1,25 @@
-"""From what a caller passes to the final net, its input space, attributions and targets."""
+"""What the final estimator of a pipeline or search predicts and explains."""
 
 import inspect
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from sgt_sklearn.metrics._checks import describe
-
-
-def resolve_estimator(estimator, X):
-    """Return the final estimator and X as that estimator sees it.
-
-    A fitted search stands for its `best_estimator_`; a pipeline for its last step, with X
-    transformed by all steps before. Both nest.
-    """
-    check_is_fitted(estimator)
-    if hasattr(estimator, "best_estimator_"):
-        return resolve_estimator(estimator.best_estimator_, X)
-    if hasattr(estimator, "best_index_"):
-        raise ValueError(
-            "estimator must be a search that kept its best estimator, got one fitted with "
-            f"refit={getattr(estimator, 'refit', False)!r}. Use refit=True, or pass an estimator "
-            "fitted with `best_params_`."
-        )
-    if not isinstance(estimator, Pipeline):
-        return estimator, X
-    for _, step in estimator.steps[:-1]:
-        if step is not None and step != "passthrough":
-            X = step.transform(X)
-    final = estimator.steps[-1][1]
-    if final is None or final == "passthrough":
-        raise TypeError(
-            f"estimator must end in a classifier or regressor, got a pipeline that ends in "
-            f"{final!r}. Pass a pipeline with a predictor as its last step."
-        )
-    return resolve_estimator(final, X)
 
 
 def has_classes(net):
     """Return whether `net` predicts classes."""
     return is_classifier(net) or hasattr(net, "classes_")
+
+
+def check_has_probabilities(net, otherwise):
+    """Raise for a classifier without probabilities; `otherwise` is an outcome without them."""
+    if not hasattr(net, "predict_proba"):
+        raise TypeError(
+            "estimator must have a method `predict_proba` to measure probabilities, got "
+            f'{type(net).__name__}. Use outcome="{otherwise}".'
+        )
 
 
 def takes_tokens(net):

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, OneHotEncoder, StandardScaler
 
 from sgt_sklearn.metrics import (
     comprehensiveness,
@@ -90,6 +92,69 @@ def test_attributions_and_groups_live_in_the_space_of_the_net(doubles):
     assert comprehensiveness_gap(pipeline, X, attributions=first, groups=groups) > 0.1
     with pytest.raises(ValueError, match=r"sees it, \(50, 6\), got \(50, 2\). In a pipeline"):
         comprehensiveness_gap(pipeline, X, attributions=X)
+
+
+class Grouped(LogisticRegression):
+    """A model whose user has a say in its groups, as with our estimators."""
+
+    feature_groups = "auto"
+    feature_groups_ = np.arange(5)
+
+    def attribute(self, X, **options):
+        return np.broadcast_to(self.coef_[0], X.shape)
+
+
+@pytest.fixture
+def mixed():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"size": rng.standard_normal(60), "colour": rng.choice(list("rgb"), 60)})
+    frame.insert(0, "z", rng.standard_normal(60))
+    y = (frame["size"] + (frame["colour"] == "r") > 0.3).astype(int)
+    steps = make_column_transformer(
+        (StandardScaler(), ["z"]), (OneHotEncoder(), ["colour"]), (StandardScaler(), ["size"])
+    )
+    return frame, y, steps
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_columns_of_one_original_column_are_replaced_together(mixed, frozen):
+    frame, y, steps = mixed
+    pipeline = make_pipeline(steps, Grouped()).fit(frame, y)
+    one_hot = []
+
+    def scorer(net, samples, y):
+        one_hot.append((samples[:, 1:4].sum(axis=1) == 1).all())
+        return 0.0
+
+    estimator = FrozenEstimator(pipeline) if frozen else pipeline
+    removal_curve(estimator, frame, y, scoring=scorer, random_state=0)
+    assert all(one_hot)
+    value = comprehensiveness_gap(estimator, frame, random_state=0)
+    explicit = [0, 1, 1, 1, 2]
+    assert value == comprehensiveness_gap(estimator, frame, groups=explicit, random_state=0)
+    assert value != comprehensiveness_gap(estimator, frame, groups="cell", random_state=0)
+
+
+@pytest.mark.parametrize("chosen", ["cell", np.array([0, 0, 0, 1, 1])])
+def test_groups_that_the_user_of_the_estimator_set_come_first(mixed, chosen):
+    frame, y, steps = mixed
+    pipeline = make_pipeline(steps, Grouped()).fit(frame, y)
+    pipeline[-1].feature_groups = pipeline[-1].feature_groups_ = chosen
+    value = comprehensiveness_gap(pipeline, frame, random_state=0)
+    assert value == comprehensiveness_gap(pipeline, frame, groups=chosen, random_state=0)
+    assert value != comprehensiveness_gap(pipeline, frame, groups=[0, 1, 1, 1, 2], random_state=0)
+
+
+def test_draws_do_not_depend_on_names_of_columns(doubles):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 12))
+    model = doubles.LinearSoftmax().fit(X, np.arange(40) % 2)
+    pipeline = make_pipeline(MaxAbsScaler(), doubles.LinearSoftmax(model.coef_))
+    pipeline.fit(X / np.abs(X).max(axis=0), np.arange(40) % 2)
+    value = sufficiency_gap(pipeline, X / np.abs(X).max(axis=0), random_state=0)
+    # x10 sorts before x2
+    expected = sufficiency_gap(pipeline[-1], X / np.abs(X).max(axis=0), random_state=0)
+    assert value == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("transformed", [False, True])
