@@ -8,6 +8,8 @@ from sgt_sklearn.inspection._explanation_checks import (
     steps_inside,
 )
 from sgt_sklearn.inspection._frames import as_frame
+from sgt_sklearn.inspection._html import as_html
+from sgt_sklearn.inspection._wording import describe
 
 
 class Explanation:
@@ -295,9 +297,10 @@ class Explanation:
         return as_frame(self)
 
     def __repr__(self):
-        from sgt_sklearn.inspection._wording import describe
-
         return describe(self)
+
+    def _repr_html_(self):
+        return as_html(self)
 
     def _feature_names(self):
         """Names of the features, made up where they are unknown."""

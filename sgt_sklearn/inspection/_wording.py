@@ -15,21 +15,30 @@ _NORMS_OF_TOKENS = ("saliency", "path_gradient", "smooth_grad")
 
 def describe(explanation):
     """One line: how many samples of what, by which method, of which output."""
-    sizes = {
-        "tabular": "x {} features",
-        "series": "x {} steps x {} features",
-        "image": "x {} channels x {} x {} pixels",
-        "tokens": "x {} tokens",
-    }
     shape = explanation.data.shape[1:]
-    size = sizes.get(explanation.kind, "of shape {}")
-    size = size.format(*shape) if explanation.kind in sizes else size.format(shape)
-    n_samples = len(explanation)
-    longest = " at most" if explanation.lengths is not None else ""
+    units = {
+        "tabular": ("feature",),
+        "series": ("step", "feature"),
+        "tokens": ("token",),
+    }
+    if explanation.kind == "image":
+        size = f"x {counted(shape[0], 'channel')} x {shape[1]} x {shape[2]} pixels"
+    elif explanation.kind == "other":
+        size = f"of shape {shape}"
+    else:
+        named = zip(shape, units[explanation.kind], strict=True)
+        size = "x " + " x ".join(counted(n, what) for n, what in named)
+        if explanation.lengths is not None:
+            size = size.replace("x ", "x up to ", 1)
     return (
-        f"Explanation of {n_samples} sample{'s' * (n_samples != 1)} {size}{longest} by "
+        f"Explanation of {counted(len(explanation), 'sample')} {size} by "
         f"{method_name(explanation)}, {explained_name(explanation)}"
     )
+
+
+def counted(n, what):
+    """Such as "1 sample" and "2 samples"."""
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def method_name(explanation):
@@ -49,16 +58,28 @@ def explained_name(explanation):
         return "prediction" if output in ("logit", "margin") else output
     distinct = set(np.asarray(labels).tolist())
     if len(distinct) == 1:
-        label = distinct.pop()
-        # regressors number their outputs
-        of = f"output {label}" if explanation.output == "prediction" else label_text(label)
-        return f"{output} of {of}"
+        return f"{output} of {label_text(distinct.pop(), explanation.output)}"
     return f"{output} of each sample's target"
 
 
-def label_text(label):
-    """A class in words: strings in quotes, numbers as they are."""
-    return f"'{label}'" if isinstance(label, str) else f"class {label}"
+def label_text(label, output="logit"):
+    """A target in words: strings in quotes, numbers as the class or output of that number."""
+    if isinstance(label, str):
+        return f"'{label}'"
+    # regressors number their outputs
+    return f"output {label}" if output == "prediction" else f"class {label}"
+
+
+def sample_name(explanation, i):
+    """The name of a sample in the index, or its number."""
+    return f"sample {i if explanation.index is None else explanation.index[i]}"
+
+
+def is_unsigned(explanation):
+    """Whether values are sizes, without a direction."""
+    if explanation.temporal_rescaling or explanation.method == "vargrad":
+        return True
+    return explanation.kind == "tokens" and explanation.method in _NORMS_OF_TOKENS
 
 
 def value_name(explanation):

@@ -159,7 +159,7 @@ def test_repr(params, text):
 
 
 def test_repr_of_kinds():
-    assert "2 samples x 3 steps x 2 features at most" in repr(series())
+    assert "2 samples x up to 3 steps x 2 features" in repr(series())
     assert "2 samples x 3 channels x 4 x 5 pixels" in repr(images())
     assert "1 sample x 3 tokens" in repr(tokens()[0])
     assert "of shape (2, 2, 2)" in repr(make(np.ones((1, 2, 2, 2)), kind="other"))
