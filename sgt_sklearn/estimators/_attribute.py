@@ -1,23 +1,16 @@
 """Gradient explanations of a fitted net."""
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from skorch.dataset import get_len
 from skorch.utils import to_numpy
 
 from sgt_sklearn._random import seed_from
 from sgt_sklearn.attribution import SALIENCY_OUTPUTS
+from sgt_sklearn.estimators._explained_net import ExplainedNet, index_of_output, input_tensors
 from sgt_sklearn.estimators._explainer import Explainer, TokenExplainer
-from sgt_sklearn.estimators._inputs import (
-    as_columns,
-    is_list_of_series,
-    map_arrays,
-    split_input,
-    writable,
-)
-from sgt_sklearn.estimators._tokens import embedding_of
+from sgt_sklearn.estimators._inputs import is_list_of_series, map_arrays, split_input
 
 METHODS = (
     "saliency",
@@ -27,8 +20,115 @@ METHODS = (
     "smooth_grad",
 )
 # gradients, in output units per input unit; the others are in output units already
-_GRADIENTS = ("saliency", "path_gradient", "smooth_grad")
+GRADIENTS = ("saliency", "path_gradient", "smooth_grad")
+_OPTIONS = {
+    "integrated_gradients": ("n_steps",),
+    "path_gradient": ("n_steps",),
+    "smooth_grad": ("n_samples", "noise_level"),
+}
 _CELLS_PER_BATCH = 2**20
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """Attributions of a net, and what they are about.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, ...) or (n_samples, n_outputs, ...)
+        Attributions; on padding whatever came out there.
+    samples : ndarray of shape (n_samples, ...)
+        What is explained, as the net gets it.
+    lengths : ndarray of shape (n_samples,) or None
+        Steps or tokens of each sample that are no padding.
+    listed : bool
+        Whether the samples were passed as a list of series.
+    outputs, baseline_outputs : ndarray of shape (n_samples,) or (n_samples, n_outputs), or None
+        The explained number at each sample and at its baseline, where it was asked for.
+    baseline : ndarray or None
+        Baselines of the samples; of tokens None for an embedding of zeros.
+    """
+
+    values: np.ndarray
+    samples: np.ndarray
+    lengths: np.ndarray | None
+    listed: bool
+    outputs: np.ndarray | None = None
+    baseline_outputs: np.ndarray | None = None
+    baseline: np.ndarray | None = None
+
+
+def attribute_net(
+    net,
+    X,
+    *,
+    method,
+    target="predicted",
+    output="logit",
+    baseline=None,
+    batch_size=None,
+    options=None,
+    standardized=False,
+    random_state=None,
+    explainers=(Explainer, TokenExplainer),
+    with_outputs=False,
+):
+    """Explain a skorch net, ours or any other.
+
+    Parameters
+    ----------
+    net : fitted skorch.NeuralNet
+        The net.
+    X : array-like of shape (n_samples, ...)
+        Inputs, as for its `predict`.
+    method, target, output, batch_size, standardized, random_state
+        As for :meth:`AttributionMixin.attribute`.
+    baseline : array-like that broadcasts to X, "mean" or None, default=None
+        As for :meth:`AttributionMixin.attribute`; "mean" is the mean of X where that of training
+        is not known.
+    options : dict, default=None
+        Options of the method, all of them.
+    explainers : tuple of two classes, default=(Explainer, TokenExplainer)
+        What explains floating-point input, and tokens.
+    with_outputs : bool, default=False
+        Whether to compute the explained numbers too.
+
+    Returns
+    -------
+    Attributed
+        The attributions.
+    """
+    plain, of_tokens = explainers
+    view = ExplainedNet(net, copied=plain.copied, inner=plain.inner)
+    inputs = view.tensors(X)
+    x, _ = split_input(inputs, view.guided_input)
+    embedding = view.embedding(x)
+    settings = (view, method, output, options or {}, batch_size)
+    explain = plain(*settings) if embedding is None else of_tokens(embedding, *settings)
+    explain.settle(inputs, x, baseline)
+    if random_state is not None:
+        explain.seed(seed_from(random_state))
+    target = _check_target(target, len(x))
+    explain.rows = batch_size or max(1, min(1024, _CELLS_PER_BATCH // explain.n_cells(x)))
+    rows = len(x) if explain.whole else explain.rows
+    values, outputs = [], []
+    with view.unguided():
+        for start in range(0, len(x), rows):
+            part = slice(start, start + rows)
+            batch = map_arrays(lambda data, part=part: data[part], inputs)
+            wanted = target[part] if isinstance(target, np.ndarray) else target
+            found, scalars = explain(batch, wanted, part)
+            values.append(found)
+            if with_outputs:
+                outputs.append(explain.outputs(explain.begin(batch, part), scalars))
+    values = np.concatenate(values)
+    if standardized and method in GRADIENTS:
+        values = explain.standardized(values)
+    lengths = None if explain.lengths is None else to_numpy(explain.lengths)
+    # of a list, a module of the user's gets the entries as its arguments
+    listed = is_list_of_series(X) and not isinstance(inputs, tuple)
+    outputs = [np.concatenate(each) for each in zip(*outputs, strict=True)] or (None, None)
+    return Attributed(values, to_numpy(x), lengths, listed, *outputs, explain.baseline)
 
 
 class AttributionMixin:
@@ -116,34 +216,22 @@ class AttributionMixin:
             raise ValueError(f"method must be one of {METHODS}, got {method!r}.")
         if output not in SALIENCY_OUTPUTS:
             raise ValueError(f"output must be one of {SALIENCY_OUTPUTS}, got {output!r}.")
-        _check_counts(n_steps=n_steps, n_samples=n_samples, batch_size=batch_size)
-        inputs = self._attribution_input(X)
-        x, _ = split_input(inputs, self.guided_input)
-        explain = _explainer(self, x, method, output, n_steps, n_samples)
-        lengths = explain.lengths(inputs, x)
-        explain.settle(x, noise_level, baseline)
-        if random_state is not None:
-            explain.seed(seed_from(random_state))
-        target = _check_target(target, len(x))
-        rows = batch_size or max(1, min(1024, _CELLS_PER_BATCH // explain.n_cells(x)))
-        values = []
-        with self._unguided():
-            for start in range(0, len(x), rows):
-                part = slice(start, start + rows)
-                values.append(
-                    explain(
-                        map_arrays(lambda data, part=part: data[part], inputs),
-                        target[part] if isinstance(target, np.ndarray) else target,
-                        part,
-                    )
-                )
-        values = np.concatenate(values)
-        if standardized and method in _GRADIENTS:
-            values = explain.standardized(values)
-        time = 2 if isinstance(target, str) and target == "all" else 1
-        # of a list, a module of the user's gets the entries as its arguments
-        as_list = is_list_of_series(X) and not isinstance(inputs, tuple)
-        return _without_padding(values, lengths, time, as_list)
+        options = {"n_steps": n_steps, "n_samples": n_samples}
+        check_counts(**options, batch_size=batch_size)
+        options["noise_level"] = noise_level
+        found = attribute_net(
+            self,
+            X,
+            method=method,
+            target=target,
+            output=output,
+            baseline=baseline,
+            batch_size=batch_size,
+            options={name: options[name] for name in _OPTIONS.get(method, ())},
+            standardized=standardized,
+            random_state=random_state,
+        )
+        return in_form(found, per_output=isinstance(target, str) and target == "all")
 
     @contextmanager
     def _unguided(self):
@@ -160,31 +248,19 @@ class AttributionMixin:
 
     def _attribution_input(self, X):
         """Tensors, floating-point ones in the dtype of the module."""
-        X = as_columns(X)
-        if not isinstance(X, (np.ndarray, torch.Tensor, dict, tuple)):
-            raise TypeError(
-                "X must be one array or tensor to be explained, or a dict or tuple of them, got "
-                f"{type(X).__name__}."
-            )
-        if get_len(X) == 0:
-            raise ValueError("X must have at least one row, got 0 rows.")
-        return self._cast(map_arrays(lambda data: torch.as_tensor(writable(data)), X))
+        return input_tensors(X, self._module_dtype_)
 
     def _label_index(self, label):
         """Index of the output that a label names."""
-        if isinstance(label, (bool, np.bool_)) or not isinstance(label, (int, np.integer)):
-            raise ValueError(
-                "target must be 'predicted', 'all' or the indices of outputs (this net has no "
-                f"labels of its own), got {label!r}."
-            )
-        return int(label)
+        return index_of_output(label)
 
     def _output_scale(self):
         """Units of y of each output, or None where outputs have none."""
         return None
 
 
-def _check_counts(**counts):
+def check_counts(**counts):
+    """Refuse options that are no integers of at least 1; `batch_size` may be None."""
     for name, value in counts.items():
         if name == "batch_size" and value is None:
             continue
@@ -208,21 +284,20 @@ def _check_target(target, n_samples):
     return target
 
 
-def _explainer(net, x, *settings):
-    embedding = embedding_of(net, x)
-    if embedding is None:
-        return Explainer(net, *settings)
-    return TokenExplainer(embedding, net, *settings)
-
-
-def _without_padding(values, lengths, time, as_list):
-    """Attributions with NaN on padding, or as a list of those of each series alone."""
+def in_form(found, *, per_output):
+    """Attributions in the form of X: NaN on padding, or a list of those of each series alone."""
+    values, lengths = found.values, found.lengths
     if lengths is None:
-        return list(values) if as_list else values
-    lengths = to_numpy(lengths)
-    if as_list:
+        return list(values) if found.listed else values
+    time = 2 if per_output else 1
+    if found.listed:
         places = (slice(None),) * (time - 1)
         return [row[(*places, slice(n))].copy() for row, n in zip(values, lengths, strict=True)]
+    without_padding(values, lengths, time)
+    return values
+
+
+def without_padding(values, lengths, time):
+    """Write NaN on padding, `time` being the axis of steps or tokens."""
     padding = np.arange(values.shape[time]) >= lengths[:, None]
     np.moveaxis(values, time, 1)[padding] = np.nan
-    return values

@@ -1,76 +1,95 @@
 """Explanations of batches with one method."""
 
+from functools import cached_property
+
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier
 from skorch.utils import to_numpy, to_tensor
 
 from sgt_sklearn import attribution
 from sgt_sklearn._statistics import FeatureStatistics
-from sgt_sklearn.attribution import (
-    captured_embedding,
-    first_output,
-    logits_from,
-    output_scalar,
-    replaced_embedding,
-)
-from sgt_sklearn.estimators._inputs import lengths_of, split_input
-from sgt_sklearn.estimators._parameters import infer_likelihood
+from sgt_sklearn.attribution import captured_embedding, replaced_embedding
+from sgt_sklearn.estimators._explained_outputs import Scalars
+from sgt_sklearn.estimators._inputs import lengths_of, map_arrays, split_input
 from sgt_sklearn.estimators._tokens import token_counts
+
+# whose values are output units already, and add up over the dimensions of an embedding
+CONTRIBUTIONS = ("input_x_gradient", "integrated_gradients")
 
 
 class Explainer:
     """Explains batches of floating-point input with one method.
 
+    A subclass for other methods overrides `values_of`.
+
     Parameters
     ----------
-    net : SaliencyGuidedMixin
+    net : ExplainedNet
         The fitted net.
     method : str
         Name of a function of :mod:`sgt_sklearn.attribution`.
     output : str
         What is explained of the target.
-    n_steps, n_samples : int
-        Points of a path, noisy copies.
+    options : dict
+        Of the method, by name.
+    rows : int
+        Largest number of rows of a pass through the net.
     """
 
-    def __init__(self, net, method, output, n_steps, n_samples):
+    copied = inner = False  # what `ExplainedNet` is asked for
+    whole = False  # whether a call gets all samples, and not one batch of them
+    differentiates = True
+
+    def __init__(self, net, method, output, options, rows=None):
         self.net = net
         self.method = method
-        self.kind = output
-        self.n_steps = n_steps
-        self.n_samples = n_samples
+        self.options = options
+        self.rows = rows
         self.generator = None
-        self.modules = [getattr(net, name + "_") for name in net._modules]
-        # a net may leave its device to its module, as it does with accelerate
-        devices = (p.device for module in self.modules for p in module.parameters())
-        self.device = net.device or next(devices, "cpu")
-        self.likelihood, self.probabilities = infer_likelihood(
-            getattr(net, "criterion_", None),
-            nll_of_probabilities=isinstance(net, NeuralNetClassifier),
-        )
-        if self.likelihood is None:
-            classifier = isinstance(net, NeuralNetClassifier)
-            self.likelihood = "categorical" if classifier else "gaussian"
+        self.scalars = Scalars(net, output)
 
-    def settle(self, x, noise_level, baseline):
-        """Prepare what all batches share: the noise and the baselines of the rows of `x`."""
-        _check_explainable(x)
-        net = self.net
-        self.statistics = net._statistics_ or FeatureStatistics.from_array(to_numpy(x))
-        self.noise_scale = self.tensor(noise_level * self.statistics.scale)
+    def settle(self, inputs, x, baseline):
+        """Prepare what all batches share: statistics, and the baselines of the rows of `x`."""
+        self.check(x)
+        self.samples, self.lengths = x, self.lengths_of(inputs, x)
+        self.baseline = self.baseline_of(x, baseline)
+
+    def check(self, x):
+        """Refuse input that has no gradient."""
+        if not x.is_floating_point():
+            raise TypeError(
+                f"X must be floating point to have a gradient, got {x.dtype}: convert it "
+                "(X.astype('float32'))."
+            )
+
+    def baseline_of(self, x, baseline):
+        """Baselines of shape (1, ...) or of the shape of `x`."""
         if baseline is None:
-            mean = 0.0 if net._statistics_ is None else net._statistics_.mean
-            mean = torch.as_tensor(np.asarray(mean), dtype=x.dtype)
-            self.baseline = mean.expand(1, *x.shape[1:])
+            mean = 0.0 if self.net.statistics is None else self.net.statistics.mean
+        elif isinstance(baseline, str):
+            mean = self.statistics.mean
         else:
-            self.baseline = _broadcast(torch.as_tensor(np.asarray(baseline), dtype=x.dtype), x)
+            return broadcast(torch.as_tensor(np.asarray(baseline), dtype=x.dtype), x)
+        return torch.as_tensor(np.asarray(mean), dtype=x.dtype).expand(1, *x.shape[1:])
+
+    @cached_property
+    def statistics(self):
+        """Those of training, where the net knows them, else those of the samples."""
+        if self.net.statistics is not None:
+            return self.net.statistics
+        lengths = None if self.lengths is None else to_numpy(self.lengths)
+        return FeatureStatistics.from_array(to_numpy(self.samples), lengths=lengths)
+
+    def noise_scale(self, level):
+        """Standard deviation of noise of a level that is in units of the features' own."""
+        scale = torch.as_tensor(np.asarray(level * self.statistics.scale))
+        return scale.to(self.net.dtype or torch.get_default_dtype()).to(self.net.device)
 
     def n_cells(self, x):
         """Numbers that one sample takes in a pass."""
         return max(1, x[0].numel())
 
-    def lengths(self, inputs, x):
+    def lengths_of(self, inputs, x):
         """Steps of each sample that are no padding, or None."""
         return lengths_of(inputs, x)
 
@@ -78,115 +97,102 @@ class Explainer:
         """Gradients times the standard deviation of each feature."""
         return values * np.asarray(self.statistics.scale, dtype=values.dtype)
 
-    def tensor(self, array):
-        return torch.as_tensor(
-            np.asarray(array), dtype=self.net._module_dtype_ or torch.get_default_dtype()
-        ).to(self.device)
-
     def seed(self, seed):
-        self.generator = torch.Generator(device=self.device).manual_seed(seed)
+        """Draw noise from a generator of one's own."""
+        self.generator = torch.Generator(device=self.net.device).manual_seed(seed)
 
-    def __call__(self, inputs, target, rows):
-        """Attributions of a batch, the given rows of what was settled."""
-        x, self.rebuild = split_input(to_tensor(inputs, self.device), self.net.guided_input)
-        baseline = self.baseline if len(self.baseline) == 1 else self.baseline[rows]
-        baseline = to_tensor(baseline, self.device)
-        with attribution.evaluation_mode(self.modules):
+    def __call__(self, inputs, target, part):
+        """Explain a batch, which is a part of what was settled.
+
+        Returns
+        -------
+        values : ndarray of shape (n, ...) or (n, n_outputs, ...)
+            Attributions.
+        scalars : list of Scalar
+            What they explain: one scalar, or one an output.
+        """
+        x = self.begin(inputs, part)
+        with attribution.evaluation_mode(self.net.modules):
+            if not isinstance(target, str):
+                scalar = self.scalars.labelled(target)
+                return self.explain(x, scalar), [scalar]
             with torch.no_grad():
                 logits = self.logits(x)
-            if not isinstance(target, str) or target == "predicted":
-                return self.explain(x, self.scalar(logits, target), baseline)
-            columns = range(self.n_outputs(logits))
-            return np.stack(
-                [self.explain(x, self.column(logits, j), baseline) for j in columns], axis=1
-            )
+            if target == "predicted":
+                scalar = self.scalars.predicted(logits)
+                return self.explain(x, scalar), [scalar]
+            columns = range(self.scalars.n_outputs(logits))
+            scalars = [self.scalars.column(j, len(x)) for j in columns]
+            return np.stack([self.explain(x, scalar) for scalar in scalars], axis=1), scalars
 
-    def logits(self, x):
-        return logits_from(
-            first_output(self.net.infer(self.rebuild(x))),
-            likelihood=self.likelihood,
-            probabilities=self.probabilities,
-        )
+    def begin(self, inputs, part):
+        """Put a batch on the device; return its explained part."""
+        self.inputs = to_tensor(inputs, self.net.device)
+        x, self.rebuild = split_input(self.inputs, self.net.guided_input)
+        baseline = self.baseline if len(self.baseline) == 1 else self.baseline[part]
+        self.batch_baseline = to_tensor(baseline, self.net.device)
+        return x
+
+    def explain(self, x, scalar):
+        values = to_numpy(self.per_cell(self.values_of(x, scalar).detach()))
+        if scalar.scale is None:
+            return values
+        scale = np.asarray(scalar.scale, dtype=values.dtype)
+        return values * np.broadcast_to(scale, len(x)).reshape(-1, *(1,) * (x.ndim - 1))
+
+    def values_of(self, x, scalar):
+        """Attributions of the shape of ``start(x)``."""
+        options = dict(self.options)
+        if self.method in ("integrated_gradients", "path_gradient"):
+            options["baseline"] = self.path_start()
+        elif self.method == "smooth_grad":
+            options["noise_scale"] = self.noise_scale(options.pop("noise_level"))
+            options["generator"] = self.generator
+        method = getattr(attribution, self.method)
+        return method(lambda data: scalar(self.logits_at(x, data)), self.start(x), **options)
+
+    def outputs(self, x, scalars):
+        """What the scalars are at a batch and at its baselines, two arrays of (n,) or (n, k)."""
+        with torch.no_grad(), attribution.evaluation_mode(self.net.modules):
+            at_input = self.logits(x)
+            at_baseline = self.logits_at_baseline(x)
+        found = [
+            [s.in_units(to_numpy(s(z)).astype(np.float64)) for s in scalars]
+            for z in (at_input, at_baseline)
+        ]
+        return [np.stack(each, axis=1) if len(each) > 1 else each[0] for each in found]
+
+    # passes through the net: `rows` are those of the batch that data belong to, None all of them
+
+    def logits(self, data, rows=None):
+        """Logits of explained data, beside what else the batch holds."""
+        rebuild = self.rebuild
+        if rows is not None:
+            others = map_arrays(lambda each: each[rows], self.inputs)
+            rebuild = split_input(others, self.net.guided_input)[1]
+        return self.net.logits(rebuild(data))
+
+    def logits_at_baseline(self, x):
+        """Logits of the baselines of a batch."""
+        return self.logits(self.batch_baseline.expand_as(x))
 
     # what is differentiated; that of tokens is not the input itself
 
     def start(self, x):
+        """Where attributions of a batch are taken."""
         return x
 
-    def path_start(self, baseline):
-        return baseline
+    def path_start(self):
+        """Where paths to a batch begin."""
+        return self.batch_baseline
 
-    def logits_at(self, x, data):
-        return self.logits(data)
+    def logits_at(self, x, data, rows=None):
+        """Logits of changed data of the batch."""
+        return self.logits(data, rows)
 
     def per_cell(self, values):
+        """Attributions of the shape of the input."""
         return values
-
-    def explain(self, x, scalar, baseline):
-        reduce, scale = scalar
-
-        def function(data):
-            return reduce(self.logits_at(x, data))
-
-        method = getattr(attribution, self.method)
-        options = {}
-        if self.method in ("integrated_gradients", "path_gradient"):
-            options = {"baseline": self.path_start(baseline), "n_steps": self.n_steps}
-        elif self.method == "smooth_grad":
-            options = {
-                "noise_scale": self.noise_scale,
-                "n_samples": self.n_samples,
-                "generator": self.generator,
-            }
-        values = to_numpy(self.per_cell(method(function, self.start(x), **options)))
-        if scale is None:
-            return values
-        scale = np.asarray(scale, dtype=values.dtype)
-        return values * np.broadcast_to(scale, len(x)).reshape(-1, *(1,) * (x.ndim - 1))
-
-    # scalars: (function of the logits, factor of the units of y)
-
-    def n_outputs(self, logits):
-        if self.likelihood == "bernoulli" and logits[0].numel() == 1:
-            return 2
-        return logits.shape[1] if logits.ndim > 1 else 1
-
-    def scalar(self, logits, target):
-        if isinstance(target, str):
-            return self.predicted(logits)
-        index = np.array([self.net._label_index(t) for t in np.atleast_1d(target)])
-        n_outputs = self.n_outputs(logits)
-        if (index < 0).any() or (index >= n_outputs).any():
-            raise ValueError(
-                f"target must name one of the {n_outputs} outputs, got index {index.max()}."
-            )
-        return self.column(logits, index)
-
-    def predicted(self, logits):
-        if self.likelihood == "categorical":
-            return self.observed(logits.argmax(1)), None
-        if self.likelihood == "bernoulli":
-            return self.observed((logits > 0).to(logits.dtype)), None
-        scale = self.net._output_scale()
-        if scale is not None:
-            scale = scale[0] if len(scale) == 1 else None
-        return self.observed(None), scale
-
-    def column(self, logits, index):
-        rows = torch.as_tensor(np.broadcast_to(index, len(logits)).copy()).to(logits.device)
-        if self.likelihood == "categorical":
-            return self.observed(rows), None
-        if self.likelihood == "bernoulli":
-            if logits[0].numel() == 1:
-                return self.observed(rows.to(logits.dtype)), None
-            return (lambda z: _log_odds(z.gather(1, rows[:, None])[:, 0], self.kind)), None
-        scale = self.net._output_scale()
-        if scale is not None:
-            scale = scale[index]
-        return (lambda z: z.reshape(len(z), -1).gather(1, rows[:, None])[:, 0]), scale
-
-    def observed(self, y):
-        return lambda z: output_scalar(z, y, kind=self.kind, likelihood=self.likelihood)
 
 
 class TokenExplainer(Explainer):
@@ -196,25 +202,27 @@ class TokenExplainer(Explainer):
     ----------
     embedding : torch.nn.Module
         Where the tokens become vectors.
-    net, method, output, n_steps, n_samples
+    net, method, output, options, rows
         As for :class:`Explainer`.
     """
+
+    contributions = CONTRIBUTIONS
 
     def __init__(self, embedding, *args):
         super().__init__(*args)
         self.embedding = embedding
 
-    def settle(self, x, noise_level, baseline):
+    def check(self, x):
         weight = next(self.embedding.parameters(), None)
         if weight is None:
             raise TypeError(
                 f"embedding must have weights, got {type(self.embedding).__name__} without."
             )
-        self.n_dimensions = weight.shape[-1]
-        self.noise_scale = noise_level * weight.detach().std()
-        if baseline is None:
-            self.baseline = torch.zeros(1, 1, 1, dtype=weight.dtype)
-            return
+        self.weight = weight.detach()
+
+    def baseline_of(self, x, baseline):
+        if baseline is None or isinstance(baseline, str):
+            return torch.zeros(1, 1, 1, dtype=self.weight.dtype)
         baseline = torch.as_tensor(np.asarray(baseline))
         if baseline.is_floating_point():
             raise ValueError(
@@ -226,40 +234,46 @@ class TokenExplainer(Explainer):
                 f"baseline must hold token ids from 0 to {n_tokens - 1}, got "
                 f"{baseline.min()} to {baseline.max()}."
             )
-        self.baseline = _broadcast(baseline.to(x.dtype), x)
+        return broadcast(baseline.to(x.dtype), x)
+
+    def noise_scale(self, level):
+        return level * self.weight.std()
 
     def n_cells(self, x):
-        return max(1, x[0].numel() * self.n_dimensions)
+        return max(1, x[0].numel() * self.weight.shape[-1])
 
-    def lengths(self, inputs, x):
+    def lengths_of(self, inputs, x):
         lengths = lengths_of(inputs, x)
         return token_counts(x, self.embedding) if lengths is None else lengths
 
     def standardized(self, values):
         return values  # vectors of an embedding have no units
 
+    def logits_at_baseline(self, x):
+        return self.logits_at(x, self.path_start().expand_as(self.start(x)))
+
     def start(self, x):
         with torch.no_grad(), captured_embedding(self.embedding, x) as captured:
-            self.net.infer(self.rebuild(x))
+            self.logits(x)
         return captured.output.detach()
 
-    def path_start(self, baseline):
+    def path_start(self):
+        baseline = self.batch_baseline
         if baseline.is_floating_point():
             return baseline
         with torch.no_grad():
             return self.embedding(baseline)
 
-    def logits_at(self, x, data):
+    def logits_at(self, x, data, rows=None):
         with replaced_embedding(self.embedding, data):
-            return self.logits(x)
+            return self.logits(x if rows is None else x[rows], rows)
 
     def per_cell(self, values):
-        if self.method in ("input_x_gradient", "integrated_gradients"):
-            return values.sum(2)
-        return values.norm(dim=2)
+        return values.sum(2) if self.method in self.contributions else values.norm(dim=2)
 
 
-def _broadcast(baseline, x):
+def broadcast(baseline, x):
+    """Baselines of shape (1, ...) or of the shape of `x`, checked."""
     shapes = (tuple(x.shape), tuple(x.shape[1:]))
     try:
         fits = torch.broadcast_shapes(baseline.shape, x.shape) == x.shape
@@ -271,15 +285,3 @@ def _broadcast(baseline, x):
             f"{tuple(baseline.shape)}."
         )
     return baseline.expand(x.shape) if baseline.ndim == x.ndim else baseline.expand_as(x[:1])
-
-
-def _check_explainable(x):
-    if not x.is_floating_point():
-        raise TypeError(
-            f"X must be floating point to have a gradient, got {x.dtype}: convert it "
-            "(X.astype('float32'))."
-        )
-
-
-def _log_odds(logits, kind):
-    return torch.nn.functional.logsigmoid(logits) if kind == "log_proba" else logits
