@@ -1,0 +1,262 @@
+"""What is measured of a fitted model: score, confidence, gaps, and agreement with a mask."""
+
+import functools
+import inspect
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.base import is_classifier, is_regressor
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.metrics import get_scorer, get_scorer_names
+
+from sgt_sklearn import metrics as _metrics
+from sgt_sklearn.inspection._explain import attributions
+from sgt_sklearn.inspection._unwrap import unwrap
+from sgt_sklearn.metrics._resolve import takes_tokens
+
+CONFIDENCE = "mean_confidence"
+
+# of a model and attributions of it
+_PERTURBING = {
+    "comprehensiveness_gap": _metrics.comprehensiveness_gap,
+    "comprehensiveness_gap_flip": functools.partial(
+        _metrics.comprehensiveness_gap, outcome="flip"
+    ),
+    "masking_consistency": _metrics.masking_consistency,
+    "removal_gap": _metrics.removal_curve,
+    "sufficiency_gap": _metrics.sufficiency_gap,
+    "sufficiency_gap_flip": functools.partial(_metrics.sufficiency_gap, outcome="flip"),
+}
+# of attributions alone
+_DESCRIBING = {
+    "attribution_entropy": _metrics.attribution_entropy,
+    "attribution_kurtosis": _metrics.attribution_kurtosis,
+    "gini_sparseness": _metrics.gini_sparseness,
+}
+# of attributions and a relevance mask: function, and the level of attributions without any order
+_MASKED = {
+    "pointing_game": (_metrics.pointing_game, "share"),
+    "relevance_average_precision": (_metrics.relevance_average_precision, "share"),
+    "relevance_mass_accuracy": (_metrics.relevance_mass_accuracy, "share"),
+    "relevance_rank_accuracy": (_metrics.relevance_rank_accuracy, "share"),
+    "relevance_roc_auc": (_metrics.relevance_roc_auc, 0.5),
+}
+
+
+class Measures:
+    """All that is asked of each model, checked before the first one is trained.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What will be trained, unfitted.
+    scoring : str, callable or None
+        The score.
+    metrics : "auto", list of str, or dict
+        What is measured beside it.
+    methods : "auto" or list of str
+        Attribution methods.
+    metric_params : dict or None
+        Keyword arguments of the metrics that perturb.
+    has_relevance : bool
+        Whether there is a relevance mask.
+    """
+
+    def __init__(self, estimator, scoring, metrics, methods, metric_params, has_relevance):
+        self.classifies = is_classifier(estimator)
+        self.score_name, self.scorer = self._read_scoring(estimator, scoring)
+        self.metrics = self._read_metrics(metrics, has_relevance)
+        self.methods = _read_methods(methods)
+        self.params = self._read_params(metric_params)
+
+    def __call__(self, model, X, y, relevance, seed):
+        """Return values by (metric, method); the method is "" where none matters."""
+        found = {(self.score_name, ""): self.scorer(model, X, y)}
+        by_method = {}
+        for label, metric in self.metrics.items():
+            if callable(metric):
+                found[label, ""] = metric(model, X, y)
+            elif metric == CONFIDENCE:
+                found[label, ""] = _confidence(model.predict_proba(X), y)
+            elif metric in _PERTURBING or metric in _DESCRIBING or metric in _MASKED:
+                by_method[label] = metric
+            else:
+                found[label, ""] = get_scorer(metric)(model, X, y)
+        if by_method:
+            final = unwrap(model, X)
+            for method in self._methods_of(final.estimator):
+                values = attributions(
+                    final.estimator,
+                    final.X,
+                    method=method,
+                    target="predicted",
+                    standardized=True,
+                    random_state=seed,
+                )
+                for label, metric in by_method.items():
+                    value = self._measure(metric, values, model, X, y, relevance, seed)
+                    found[label, method] = value
+        return {key: float(value) for key, value in found.items()}
+
+    def chance(self, y_train, y_test, relevance):
+        """Return the known levels of a model, or of attributions, that know nothing."""
+        levels = {self.score_name: _dummy_score(self.scorer, self.classifies, y_train, y_test)}
+        for label, metric in self.metrics.items():
+            if callable(metric) or metric in _DESCRIBING or metric == CONFIDENCE:
+                continue
+            if metric in _MASKED:
+                level = _MASKED[metric][1]
+                levels[label] = _relevant_share(relevance) if level == "share" else level
+            elif metric in _PERTURBING and "gap" in metric:
+                levels[label] = 0.0
+            elif metric not in _PERTURBING:
+                scorer = functools.partial(_score_by_name, metric)
+                levels[label] = _dummy_score(scorer, self.classifies, y_train, y_test)
+        return {label: level for label, level in levels.items() if level is not None}
+
+    def _measure(self, metric, values, model, X, y, relevance, seed):
+        if metric in _DESCRIBING:
+            return _DESCRIBING[metric](values)
+        if metric in _MASKED:
+            return _MASKED[metric][0](values, relevance)
+        options = {"random_state": seed} | self.params
+        result = _PERTURBING[metric](model, X, y, attributions=values, **options)
+        return result.gap if metric == "removal_gap" else result
+
+    def _methods_of(self, final):
+        if self.methods is not None:
+            return self.methods
+        # the length of the gradient is the same for all tokens behind a mean over them
+        return ("input_x_gradient",) if takes_tokens(final) else ("saliency",)
+
+    def _read_scoring(self, estimator, scoring):
+        if scoring is None:
+            if not self.classifies and not is_regressor(estimator):
+                raise ValueError(
+                    "scoring must be given for an estimator that is neither classifier nor "
+                    f"regressor, got None with {type(estimator).__name__}. Name a scorer."
+                )
+            scoring = "accuracy" if self.classifies else "r2"
+        if isinstance(scoring, str):
+            _check_scorer_name("scoring", scoring)
+            return scoring, functools.partial(_score_by_name, scoring)
+        if not callable(scoring):
+            raise TypeError(
+                "scoring must be a name that scikit-learn knows, a callable (estimator, X, y) or "
+                f"None, got {scoring!r} of type {type(scoring).__name__}."
+            )
+        return "score", scoring
+
+    def _read_metrics(self, metrics, has_relevance):
+        if isinstance(metrics, str) and metrics == "auto":
+            names = ["comprehensiveness_gap", "sufficiency_gap"]
+            if self.classifies:
+                names = [CONFIDENCE, *names, *(f"{name}_flip" for name in names)]
+            if has_relevance:
+                names.append("relevance_average_precision")
+            return {name: name for name in names}
+        if isinstance(metrics, str) or not isinstance(metrics, (Mapping, list, tuple)):
+            raise TypeError(
+                "metrics must be 'auto', a list of names, or a dict of labels to names or "
+                f"callables (estimator, X, y), got {metrics!r}."
+            )
+        if not isinstance(metrics, Mapping):
+            metrics = {name: name for name in metrics}
+        for label, metric in metrics.items():
+            if not isinstance(label, str) or not (isinstance(metric, str) or callable(metric)):
+                raise TypeError(
+                    "metrics must hold names, or labels (str) with names or callables "
+                    f"(estimator, X, y), got {label!r}: {metric!r}."
+                )
+            if label == self.score_name:
+                raise ValueError(
+                    f"metrics must not repeat the score, got {label!r}, which is always measured. "
+                    "Leave it out."
+                )
+            if isinstance(metric, str):
+                self._check_name(metric, has_relevance)
+        return dict(metrics)
+
+    def _check_name(self, name, has_relevance):
+        if name in _MASKED and not has_relevance:
+            raise ValueError(
+                f"metrics may hold {name!r} only where relevance is known, got relevance=None. "
+                "Pass the mask of what is relevant, or leave this metric out."
+            )
+        if not self.classifies and (name == CONFIDENCE or name.endswith("_flip")):
+            raise ValueError(
+                f"metrics may hold {name!r} for classifiers only, got a regressor. Leave it out."
+            )
+        if name not in (CONFIDENCE, *_PERTURBING, *_DESCRIBING, *_MASKED):
+            _check_scorer_name("metrics", name)
+
+    def _read_params(self, metric_params):
+        params = {} if metric_params is None else metric_params
+        if not isinstance(params, Mapping):
+            raise TypeError(f"metric_params must be a dict or None, got {metric_params!r}.")
+        for metric in self.metrics.values():
+            if callable(metric) or metric not in _PERTURBING:
+                continue
+            known = inspect.signature(_PERTURBING[metric]).parameters.values()
+            known = {p.name for p in known if p.kind is p.KEYWORD_ONLY}
+            known -= {"attributions", "method", "random_state"}
+            known -= {"outcome"} if metric.endswith("_flip") else set()
+            if unknown := sorted(set(params) - known):
+                raise TypeError(
+                    f"metric_params must hold arguments of {metric!r}, among "
+                    f"{', '.join(sorted(known))}, got {', '.join(unknown)}."
+                )
+        return dict(params)
+
+
+def metric_names():
+    """Names of metrics that are not scorers of scikit-learn, sorted."""
+    return sorted((CONFIDENCE, *_PERTURBING, *_DESCRIBING, *_MASKED))
+
+
+def _read_methods(methods):
+    if isinstance(methods, str):
+        return None if methods == "auto" else (methods,)
+    listed = isinstance(methods, (list, tuple)) and len(methods) > 0
+    if not listed or not all(isinstance(method, str) for method in methods):
+        raise TypeError(
+            "methods must be 'auto', the name of an attribution method or a non-empty list of "
+            f"names, got {methods!r}."
+        )
+    return tuple(dict.fromkeys(methods))
+
+
+def _check_scorer_name(parameter, name):
+    if name not in get_scorer_names():
+        raise ValueError(
+            f"{parameter} must be a name that scikit-learn knows"
+            + (f" or one of {', '.join(metric_names())}" if parameter == "metrics" else "")
+            + f", got {name!r}."
+        )
+
+
+def _score_by_name(name, model, X, y):
+    return get_scorer(name)(model, X, y)
+
+
+def _confidence(probabilities, y):
+    """Return the mean probability of what is predicted; of several labels, of each of them."""
+    if np.ndim(y) > 1:
+        return np.mean(np.maximum(probabilities, 1 - probabilities))
+    return np.mean(np.max(probabilities, axis=1))
+
+
+def _dummy_score(scorer, classifies, y_train, y_test):
+    """Return the score of the prior or the mean of y, None where there is no such model."""
+    dummy = DummyClassifier(strategy="prior") if classifies else DummyRegressor()
+    try:
+        dummy.fit(np.zeros((len(y_train), 1)), y_train)
+        return float(scorer(dummy, np.zeros((len(y_test), 1)), y_test))
+    except Exception:
+        # a scorer of the caller's own may need more of a model than a dummy has
+        return None
+
+
+def _relevant_share(relevance):
+    """Return the mean share of relevant cells over the samples that have any."""
+    return float(np.mean([np.mean(mask) for mask in relevance if np.any(mask)]))

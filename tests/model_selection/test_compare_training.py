@@ -1,0 +1,524 @@
+"""The comparison of trainings against loops by hand, and what callers may pass."""
+
+import math
+import statistics
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, make_scorer
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
+from sgt_sklearn.metrics import (
+    comprehensiveness_gap,
+    get_interpretability_scorer,
+    gini_sparseness,
+    relevance_average_precision,
+    relevance_mass_accuracy,
+    removal_curve,
+    sufficiency_gap,
+)
+from sgt_sklearn.model_selection import compare_training
+from sgt_sklearn.model_selection._trainings import make_trainings
+
+pytest.importorskip("pandas")
+
+ALL = ["plain", "guided", "random order", "weight decay"]
+DECAYS = (0.0, 3.0)
+SEEDS = (4, 5, 6)
+
+
+def net(**params):
+    return SaliencyGuidedClassifier(**({"max_epochs": 1} | params))
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Measurements of 200 tumours and the columns that are relevant, as far as we pretend."""
+    X, y = load_breast_cancer(return_X_y=True)
+    return X[:200], y[:200]
+
+
+@pytest.fixture(scope="module")
+def quick(table):
+    """A comparison that trains next to nothing, with further arguments."""
+
+    def compare(estimator=None, X=None, y=None, **options):
+        X, y = table if X is None else (X, y)
+        options = {"metrics": [], "n_seeds": 1, "controls": False, "verbose": 0} | options
+        return compare_training(net() if estimator is None else estimator, X, y, **options)
+
+    return compare
+
+
+# against loops by hand
+
+
+def three_fits(X, y, seed, device):
+    """Accuracy, confidence and gaps of plain, guided and control training, one after the other."""
+    split = train_test_split(X, y, test_size=0.25, stratify=y, random_state=seed)
+    X_train, X_test, y_train, y_test = split
+    scaler = StandardScaler().fit(X_train)
+    X_train, X_test = scaler.transform(X_train), scaler.transform(X_test)
+    common = {"max_epochs": 3, "random_state": seed, "device": device}
+    nets = {
+        "plain": SaliencyGuidedClassifier(consistency_weight=0, **common),
+        "guided": SaliencyGuidedClassifier(consistency_weight=2.0, **common),
+        "random order": SaliencyGuidedClassifier(
+            consistency_weight=2.0, mask_order="random", **common
+        ),
+    }
+    scores = {}
+    for decay in DECAYS:
+        tried = train_test_split(
+            X_train, y_train, test_size=0.25, stratify=y_train, random_state=seed
+        )
+        # the scaler of a pipeline is fitted on what the net is fitted on
+        again = StandardScaler().fit(scaler.inverse_transform(tried[0]))
+        inner = again.transform(scaler.inverse_transform(tried[0]))
+        outer = again.transform(scaler.inverse_transform(tried[1]))
+        model = SaliencyGuidedClassifier(
+            consistency_weight=0,
+            optimizer=torch.optim.AdamW,
+            optimizer__weight_decay=decay,
+            **common,
+        )
+        scores[decay] = model.fit(inner, tried[2]).score(outer, tried[3])
+    best = max(scores, key=scores.get)
+    nets["weight decay"] = clone(model).set_params(optimizer__weight_decay=best)
+    values = {}
+    for training, model in nets.items():
+        model.fit(X_train, y_train)
+        values[training] = {
+            "accuracy": (model.predict(X_test) == y_test).mean(),
+            "mean_confidence": model.predict_proba(X_test).max(axis=1).mean(),
+            "comprehensiveness_gap": comprehensiveness_gap(model, X_test, random_state=seed),
+            "sufficiency_gap": sufficiency_gap(model, X_test, random_state=seed),
+            "comprehensiveness_gap_flip": comprehensiveness_gap(
+                model, X_test, outcome="flip", random_state=seed
+            ),
+            "sufficiency_gap_flip": sufficiency_gap(
+                model, X_test, outcome="flip", random_state=seed
+            ),
+        }
+    majority = np.mean(y_test == statistics.mode(y_train))
+    return values, best, majority
+
+
+def test_equals_three_fits_by_hand(device):
+    X, y = load_breast_cancer(return_X_y=True)
+    by_hand = [three_fits(X, y, seed, device) for seed in SEEDS]
+    guided = SaliencyGuidedClassifier(max_epochs=3, consistency_weight=2.0, device=device)
+    found, runs = compare_training(
+        make_pipeline(StandardScaler(), guided),
+        X,
+        y,
+        n_seeds=3,
+        random_state=4,
+        weight_decays=DECAYS,
+        return_runs=True,
+        verbose=0,
+    )
+    assert found.attrs["seeds"] == list(SEEDS)
+    assert found.attrs["weight_decay"] == [best for _, best, _ in by_hand]
+    metrics = list(by_hand[0][0]["plain"])
+    assert [*found["metric"].unique()] == metrics
+    assert len(found) == len(metrics) * len(ALL)
+    for row in found.itertuples():
+        ours = [values[row.training][row.metric] for values, *_ in by_hand]
+        plain = [values["plain"][row.metric] for values, *_ in by_hand]
+        differences = [a - b for a, b in zip(ours, plain, strict=True)]
+        assert row.mean == pytest.approx(statistics.mean(ours), abs=1e-6)
+        assert row.sd == pytest.approx(statistics.stdev(ours), abs=1e-6)
+        assert row.difference == pytest.approx(statistics.mean(differences), abs=1e-6)
+        error = statistics.stdev(differences) / math.sqrt(3)
+        assert row.standard_error == pytest.approx(error, abs=1e-6)
+        assert row.wins == sum(d > 0 for d in differences)
+        assert row.n_seeds == 3
+        assert row.method == ("saliency" if "gap" in row.metric else "")
+        same = (runs["metric"] == row.metric) & (runs["training"] == row.training)
+        assert runs[same].sort_values("seed")["value"].tolist() == pytest.approx(ours, abs=1e-6)
+    chance = found.groupby("metric")["chance"].first()
+    assert chance["accuracy"] == pytest.approx(statistics.mean(c for *_, c in by_hand))
+    assert chance["sufficiency_gap_flip"] == 0
+    assert math.isnan(chance["mean_confidence"])
+    # the trainings did differ, or nothing would be shown
+    assert found.groupby("metric")["mean"].nunique().min() > 2
+
+
+def test_two_processes_give_the_same(table, quick):
+    options = {"metrics": "auto", "controls": ["random order"], "n_seeds": 2}
+    alone, parallel = quick(**options), quick(**options, n_jobs=2)
+    assert alone.equals(parallel)
+    assert alone.attrs == parallel.attrs
+
+
+def test_each_method_and_kind_of_metric(table, quick):
+    X, y = table
+    relevance = np.arange(30) < 10
+    found = quick(
+        make_pipeline(StandardScaler(), net()),
+        metrics={
+            "gini_sparseness": "gini_sparseness",
+            "curve": "removal_gap",
+            "precision": "relevance_average_precision",
+            "mass": "relevance_mass_accuracy",
+            "log loss": "neg_log_loss",
+            "mine": lambda model, X, y: len(X),
+            "scorer": get_interpretability_scorer("sufficiency_gap"),
+        },
+        methods=["saliency", "integrated_gradients"],
+        metric_params={"n_draws": 2},
+        relevance=relevance,
+        test=0.4,
+    ).set_index(["training", "metric", "method"])
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=0.4, stratify=y, random_state=0
+    )
+    model = make_pipeline(StandardScaler(), net(random_state=0)).fit(X_train, y_train)
+    means = found["mean"]["guided"]
+    for method in ("saliency", "integrated_gradients"):
+        values = model[-1].attribute(
+            model[:-1].transform(X_test), method=method, standardized=True
+        )
+        curve = removal_curve(model, X_test, y_test, method=method, n_draws=2, random_state=0)
+        expected = {
+            "gini_sparseness": gini_sparseness(values),
+            "curve": curve.gap,
+            "precision": relevance_average_precision(values, relevance),
+            "mass": relevance_mass_accuracy(values, relevance),
+        }
+        for metric, value in expected.items():
+            assert means[metric, method] == pytest.approx(value, abs=1e-6)
+    assert means["mine", ""] == len(X_test)
+    assert means["scorer", ""] == pytest.approx(sufficiency_gap(model, X_test, random_state=0))
+    chance = found["chance"]["guided"].droplevel("method")
+    prior = np.bincount(y_train) / len(y_train)
+    assert chance["log loss"] == pytest.approx(np.log(prior[y_test]).mean())
+    assert chance["precision"].tolist() == pytest.approx([1 / 3] * 2)
+    assert chance[["mine", "scorer", "gini_sparseness"]].isna().all()
+
+
+# data
+
+
+def test_given_test_data_are_measured_and_all_of_X_is_trained_on(table, quick):
+    X, y = table
+    found = quick(X=X[:150], y=y[:150], test=(X[150:], y[150:]), n_seeds=2, random_state=3)
+    scores = [net(random_state=s).fit(X[:150], y[:150]).score(X[150:], y[150:]) for s in (3, 4)]
+    assert found.set_index("training")["mean"]["guided"] == pytest.approx(np.mean(scores))
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_relevance_is_split_along_with_X(table, quick, given):
+    X, y = table
+    X = StandardScaler().fit_transform(X)
+    relevance = np.random.default_rng(0).random(X.shape) < 0.3
+    rows = np.arange(len(X))
+    train, test = train_test_split(rows, test_size=0.25, stratify=y, random_state=0)
+    options = {"relevance": relevance}
+    if given:
+        options = {"relevance": relevance[test], "test": (X[test], y[test])}
+        X, y, held_out, mask = X[train], y[train], X[test], relevance[test]
+    else:
+        held_out, mask = X[test], relevance[test]
+    found = quick(X=X, y=y, metrics=["relevance_average_precision"], **options)
+    trained = (X, y) if given else (X[train], y[train])
+    model = net(random_state=0).fit(*trained)
+    expected = relevance_average_precision(model.attribute(held_out, standardized=True), mask)
+    row = found.set_index(["training", "metric"]).loc["guided", "relevance_average_precision"]
+    assert row["mean"] == pytest.approx(expected, abs=1e-6)
+    assert row["chance"] == pytest.approx(mask[mask.any(axis=1)].mean(axis=1).mean())
+
+
+@pytest.mark.parametrize("form", ["list", "dict", "frame", "texts"])
+def test_kinds_of_input(quick, form):
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    lengths = rng.integers(4, 7, 40)
+    series = [rng.normal(size=(n, 2)) + label for n, label in zip(lengths, y, strict=True)]
+    estimator, relevance, method = net(max_epochs=2), None, "saliency"
+    if form == "list":
+        X, relevance = series, [np.ones((n, 2), dtype=bool) for n in lengths]
+    elif form == "dict":
+        padded = np.zeros((40, 6, 2))
+        for row, x in zip(padded, series, strict=True):
+            row[: len(x)] = x
+        X = {"X": padded, "lengths": lengths}
+    elif form == "frame":
+        import pandas as pd
+
+        X = pd.DataFrame(rng.normal(size=(40, 3)), columns=list("abc"))
+        y = pd.Series(np.array(["no", "yes"])[y])
+    else:
+        from sgt_sklearn.preprocessing import TokenEncoder
+
+        X = [["a fine film", "a dull film that bores"][label] for label in y]
+        text = SaliencyGuidedClassifier("text_bag", max_epochs=1)
+        estimator, method = make_pipeline(TokenEncoder(), text), "input_x_gradient"
+    metrics = ["sufficiency_gap"]
+    if relevance is not None:
+        metrics.append("relevance_average_precision")
+    found = quick(estimator, X, y, metrics=metrics, relevance=relevance).set_index("metric")
+    assert np.isfinite(found["mean"]).all()
+    assert (found["method"]["sufficiency_gap"] == method).all()
+    if relevance is not None:
+        assert (found["mean"]["relevance_average_precision"] == 1).all()
+
+
+def test_regression(quick):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4))
+    y = X[:, 0] + 0.1 * rng.normal(size=60)
+    regressor = SaliencyGuidedRegressor(max_epochs=3)
+    found = quick(regressor, X, y, metrics="auto")
+    assert list(found["metric"].unique()) == ["r2", "comprehensiveness_gap", "sufficiency_gap"]
+    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
+    score = clone(regressor).set_params(random_state=0).fit(X_train, y_train).score(X_test, y_test)
+    assert found["mean"][1] == pytest.approx(score)
+    assert found["chance"][1] == pytest.approx(
+        1 - ((y_test - y_train.mean()) ** 2).sum() / ((y_test - y_test.mean()) ** 2).sum()
+    )
+
+
+def test_several_labels(quick):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4))
+    Y = (X[:, :2] > 0).astype(int)
+    found, runs = quick(X=X, y=Y, metrics=["mean_confidence"], return_runs=True)
+    X_train, X_test, Y_train, _ = train_test_split(X, Y, test_size=0.25, random_state=0)
+    proba = net(random_state=0).fit(X_train, Y_train).predict_proba(X_test)
+    assert runs["value"].iloc[-1] == pytest.approx(np.abs(proba - 0.5).mean() + 0.5)
+    assert list(found["metric"].unique()) == ["accuracy", "mean_confidence"]
+
+
+# seeds, progress, failures
+
+
+def test_seeds(quick):
+    assert quick(n_seeds=3, random_state=7).attrs["seeds"] == [7, 8, 9]
+    drawn = [quick(n_seeds=2, random_state=np.random.RandomState(0)) for _ in range(2)]
+    assert drawn[0].attrs["seeds"] == drawn[1].attrs["seeds"]
+    assert drawn[0].equals(drawn[1])
+    assert len(set(quick(n_seeds=2, random_state=None).attrs["seeds"])) == 2
+
+
+def test_a_single_seed_has_no_spread(quick):
+    found = quick()
+    assert found[["sd", "standard_error"]].isna().all(axis=None)
+    assert np.isfinite(found["difference"]).all()
+
+
+def test_every_random_state_gets_the_seed(quick):
+    pipeline = make_pipeline(PCA(3, random_state=1), net(random_state=2))
+    for name, training in make_trainings(pipeline, ()).items():
+        params = training.build(11).get_params()
+        assert params["pca__random_state"] == 11, name
+        assert params["saliencyguidedclassifier__random_state"] == 11, name
+
+
+def test_progress(quick, capsys):
+    quick(verbose=1)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = printed.err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("[compare_training] 1 of 2: plain, seed 0: accuracy 0.")
+    assert lines[1].startswith("[compare_training] 2 of 2: guided, seed 0: accuracy 0.")
+    quick(verbose=0)
+    assert capsys.readouterr().err == ""
+
+
+class Breaking(SaliencyGuidedClassifier):
+    """Fails for one seed of the control."""
+
+    def fit(self, X, y):
+        if self.mask_order == "random" and self.random_state == 1:
+            raise FloatingPointError("went wrong")
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_failed_fit_names_training_and_seed(quick, n_jobs):
+    match = "fitting the 'random order' training with seed 1 failed: FloatingPointError: went wr"
+    with pytest.raises(RuntimeError, match=match):
+        quick(Breaking(max_epochs=1), controls=True, n_seeds=2, n_jobs=n_jobs, weight_decays=[1])
+
+
+def test_a_failed_measurement_names_training_and_seed(quick):
+    def fails(model, X, y):
+        raise ZeroDivisionError("no")
+
+    with pytest.raises(RuntimeError, match="measuring the 'plain' training with seed 0 failed: Z"):
+        quick(metrics={"mine": fails})
+
+
+def test_a_failed_weight_decay_is_named(quick):
+    estimator = net(optimizer=torch.optim.SGD, optimizer__momentum=0.9)
+    with pytest.raises(RuntimeError, match=r"'weight decay' .*optimizer__weight_decay=0.5 failed"):
+        quick(estimator, controls=["weight decay"], weight_decays=[0.5, 1.0])
+
+
+def test_the_estimator_is_not_changed(table, quick):
+    estimator = make_pipeline(StandardScaler(), net(random_state=3)).fit(*table)
+    weights = estimator[-1].module_.state_dict()
+    before = {name: value.clone() for name, value in weights.items()}
+    given, params = vars(estimator[-1]), dict(vars(estimator[-1]))
+    quick(estimator, controls=True, weight_decays=[0.0, 1.0])
+    assert given == params
+    assert all(torch.equal(weights[name], value) for name, value in before.items())
+
+
+def test_pandas_is_missing(quick, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="`pip install pandas`"):
+        quick()
+
+
+# what is trained
+
+
+def test_the_net_is_found_in_a_search_that_does_not_undo_a_training(quick):
+    pipeline = make_pipeline(StandardScaler(), net())
+    grid = {
+        "saliencyguidedclassifier__consistency_weight": [0.5, 1.0],
+        "saliencyguidedclassifier__mask_order": ["absolute", "signed"],
+        "saliencyguidedclassifier__max_epochs": [1, 2],
+    }
+    search = GridSearchCV(pipeline, [grid, {"standardscaler__with_mean": [False]}], cv=2)
+    built = {name: t.build(5) for name, t in make_trainings(search, ALL[2:]).items()}
+    prefix = "estimator__saliencyguidedclassifier__"
+    short = {"saliencyguidedclassifier__max_epochs": [1, 2]}
+    assert built["guided"].param_grid == search.param_grid
+    assert built["plain"].param_grid == [short, search.param_grid[1]]
+    assert built["weight decay"].param_grid == [short, search.param_grid[1]]
+    left = {name: grid[name] for name in grid if not name.endswith("mask_order")}
+    assert built["random order"].param_grid == [left, search.param_grid[1]]
+    assert {name: s.get_params()[f"{prefix}consistency_weight"] for name, s in built.items()} == {
+        "plain": 0,
+        "guided": 1.0,
+        "random order": 1.0,
+        "weight decay": 0,
+    }
+    decayed = built["weight decay"].get_params()
+    assert decayed[f"{prefix}optimizer"] is torch.optim.AdamW
+    found = quick(
+        RandomizedSearchCV(pipeline, dict(list(grid.items())[:1]), n_iter=1, cv=2),
+        controls=["random order"],
+        metrics=["sufficiency_gap"],
+    )
+    assert np.isfinite(found["mean"]).all()
+
+
+def test_a_grid_of_which_nothing_is_left():
+    grid = {"consistency_weight": [0.5, 1.0]}
+    search = GridSearchCV(net(consistency_weight=0), [grid, grid], cv=2)
+    assert make_trainings(search, ())["plain"].build(0).param_grid == {}
+
+
+def test_the_net_is_found_in_an_ensemble():
+    ensemble = make_pipeline(StandardScaler(), BaggingClassifier(net(), 2))
+    plain = make_trainings(ensemble, ())["plain"].build(3).get_params()
+    assert plain["baggingclassifier__estimator__consistency_weight"] == 0
+    assert plain["baggingclassifier__random_state"] == 3
+
+
+@pytest.mark.parametrize(
+    ("estimator", "error", "match"),
+    [
+        (SaliencyGuidedClassifier, TypeError, "estimator must be an estimator with a guided net"),
+        (3, TypeError, "estimator must be an estimator with a guided net in it, got 3"),
+        (LogisticRegression(), ValueError, "exactly one guided net .* got LogisticRegression"),
+        (make_pipeline(net(), net()), ValueError, "exactly one guided net .* got 2 of them"),
+        (net(consistency_weight=0), ValueError, "must be guided, got consistency_weight=0"),
+        (
+            GridSearchCV(make_pipeline(net()), {"saliencyguidedclassifier": [net()]}),
+            ValueError,
+            "got a search over 'estimator__saliencyguidedclassifier', the net itself",
+        ),
+    ],
+)
+def test_bad_estimator(quick, estimator, error, match):
+    with pytest.raises(error, match=match):
+        quick(estimator)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"test": 0}, ValueError, r"test must be a share of X in \(0, 1\), got 0"),
+        ({"test": "half"}, TypeError, "test must be None, a share .* got str"),
+        ({"test": (1, 2, 3)}, ValueError, "test must be None, .* got 3 values"),
+        ({"test": (np.zeros((3, 30)), np.zeros(2))}, ValueError, "inconsistent numbers"),
+        ({"y": None}, ValueError, "y must hold the targets of X, got None"),
+        ({"relevance": np.ones((3, 30))}, ValueError, "mask for each of the 200 rows of X, .* 3"),
+        ({"n_seeds": 0}, ValueError, "n_seeds must be an int of at least 1, got 0"),
+        ({"n_seeds": 2.0}, TypeError, "n_seeds must be an int of at least 1, got 2.0"),
+        ({"random_state": "a"}, ValueError, "cannot be used to seed"),
+        ({"controls": ["noise"]}, ValueError, "controls must be True, False or a list of 'rand"),
+        ({"weight_decays": []}, ValueError, "weight_decays must be a non-empty sequence"),
+        ({"weight_decays": [-1]}, ValueError, "weight_decays must be a non-empty sequence"),
+        ({"weight_decays": 0.1}, ValueError, "weight_decays must be a non-empty sequence"),
+        ({"scoring": "best"}, ValueError, "scoring must be a name that scikit-learn .* 'best'"),
+        ({"scoring": 3}, TypeError, "scoring must be a name .* got 3 of type int"),
+        ({"metrics": "accuracy"}, TypeError, "metrics must be 'auto', a list of names, or a dict"),
+        ({"metrics": ["nice"]}, ValueError, "or one of attribution_entropy, .* got 'nice'"),
+        ({"metrics": {"a": 3}}, TypeError, "metrics must hold names, .* got 'a': 3"),
+        ({"metrics": ["accuracy"]}, ValueError, "metrics must not repeat the score"),
+        ({"metrics": ["pointing_game"]}, ValueError, "only where relevance is known"),
+        ({"methods": []}, TypeError, "methods must be 'auto', the name"),
+        ({"metric_params": 3}, TypeError, "metric_params must be a dict or None, got 3"),
+        (
+            {"metrics": ["sufficiency_gap_flip"], "metric_params": {"outcome": "flip"}},
+            TypeError,
+            "metric_params must hold arguments of 'sufficiency_gap_flip', among .* got outcome",
+        ),
+    ],
+)
+def test_bad_input(table, quick, options, error, match):
+    X, y = table
+    with pytest.raises(error, match=match):
+        quick(**({"X": X, "y": y} | options))
+
+
+@pytest.mark.parametrize("metric", ["mean_confidence", "sufficiency_gap_flip"])
+def test_metrics_for_classifiers_only(quick, metric):
+    with pytest.raises(ValueError, match=f"'{metric}' for classifiers only"):
+        quick(SaliencyGuidedRegressor(), np.zeros((9, 2)), np.zeros(9), metrics=[metric])
+
+
+def test_scoring(table, quick):
+    named = quick(scoring="f1")
+    scored = quick(scoring=make_scorer(accuracy_score), metrics={"accuracy": "accuracy"})
+    assert named["metric"].tolist() == ["f1", "f1"]
+    means = scored.set_index(["training", "metric"])["mean"]
+    assert means["guided", "score"] == means["guided", "accuracy"]
+
+
+def test_an_estimator_without_kind_needs_a_score(quick):
+    from skorch import NeuralNet
+
+    from sgt_sklearn import SaliencyGuidedMixin
+
+    class Net(SaliencyGuidedMixin, NeuralNet):
+        pass
+
+    estimator = Net(torch.nn.Identity, torch.nn.MSELoss)
+    with pytest.raises(ValueError, match="scoring must be given for an estimator that is neither"):
+        quick(estimator)
+
+
+def test_iris_keeps_its_shares(quick):
+    X, y = load_iris(return_X_y=True)
+    found = quick(X=X[:110], y=y[:110])
+    # 50, 50 and 10 flowers: a quarter of each, and the first of the two largest is predicted
+    assert found["chance"][0] == pytest.approx(12.5 / 27.5, abs=0.03)
