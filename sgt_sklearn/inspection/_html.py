@@ -18,10 +18,12 @@ from sgt_sklearn.inspection._shades import (
 )
 from sgt_sklearn.inspection._wording import (
     counted,
+    datum_text,
     describe,
     explained_name,
     is_unsigned,
     label_text,
+    number_text,
     sample_name,
     value_name,
 )
@@ -92,7 +94,7 @@ def _tokens(explanation, shown):
 def _token(word, value, limit):
     r, g, b, alpha = shades(np.asarray(value), limit).tolist()
     style = f"background:rgba({r},{g},{b},{alpha / 255:.2f});border-radius:3px;padding:2px 3px"
-    return f'<span style="{style}" title="{_number(value)}">{_cut(word)}</span>'
+    return f'<span style="{style}" title="{number_text(value)}">{_cut(word)}</span>'
 
 
 # ---- tables
@@ -117,18 +119,18 @@ def _bar_chart(explanation, values, data, title, signed):
     names, limit = explanation._feature_names(), robust_limit(values, 1.0)
     cells = []
     for j in order[:_N_BARS]:
-        datum = "" if data is None else f"= {_cut(_datum(data[j]))}"
+        datum = "" if data is None else f"= {_cut(datum_text(data[j]))}"
         name = _cut(names[j])
         cells.append(
             f'<div style="{_ONE_LINE};text-align:right" title="{name}">{name}</div>'
             f'<div style="{_ONE_LINE};opacity:.75">{datum}</div>'
             f"{_bar(float(values[j]), limit, signed)}"
-            f'<div style="text-align:right">{_number(values[j], signed)}</div>'
+            f'<div style="text-align:right">{number_text(values[j], signed)}</div>'
         )
     rest = values[order[_N_BARS:]]
     more = ""
     if len(rest):
-        size = _number(np.abs(rest).max(), signed=False)
+        size = number_text(np.abs(rest).max(), signed=False)
         more = _note(f"{counted(len(rest), 'more feature')}, of size {size} at most.")
     grid = "display:grid;grid-template-columns:auto auto 220px auto;gap:2px 8px;width:max-content"
     return (
@@ -279,9 +281,9 @@ def _sample(shown, i, body):
     if shown.target is not None:
         words.append(label_text(shown.target[i].item(), shown.output))
     if shown.explained_output is not None:
-        words.append(f"{shown.output} {_number(shown.explained_output[i])}")
+        words.append(f"{shown.output} {number_text(shown.explained_output[i])}")
         if shown.baseline_output is not None:
-            words.append(f"at the baseline {_number(shown.baseline_output[i])}")
+            words.append(f"at the baseline {number_text(shown.baseline_output[i])}")
     return _under(", ".join(words), body)
 
 
@@ -295,7 +297,7 @@ def _legend(explanation, limit):
     strongest = {} if explanation.kind == "tokens" else {"strongest": 1.0}
     source = png_source(shades(np.linspace(low, limit, 65)[None], limit, **strongest))
     name = escape(value_name(explanation))
-    ends = f"{_number(low, low < 0)}", f"{_number(limit, low < 0)}"
+    ends = f"{number_text(low, low < 0)}", f"{number_text(limit, low < 0)}"
     style = f"display:flex;gap:6px;align-items:center;flex-wrap:wrap;{_SMALL}"
     bar = f"width:160px;height:12px;margin:0;outline:1px solid {_GREY}"
     return (
@@ -310,15 +312,6 @@ def _left_out(n, what, tag="div"):
 
 def _note(text, tag="div"):
     return f'<{tag} style="{_SMALL}">{escape(text)}</{tag}>' if text else ""
-
-
-def _number(value, signed=True):
-    text = f"{float(value):+.3g}" if signed else f"{float(value):.3g}"
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
-def _datum(value):
-    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def _cut(text):

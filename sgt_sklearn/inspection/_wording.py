@@ -95,3 +95,20 @@ def value_name(explanation):
     if explanation.method == "vargrad":
         return f"variance of the gradient of the {explained}"
     return f"contribution to the {explained}"
+
+
+def is_contribution(explanation):
+    """Whether values are shares of the explained output, which may be added."""
+    no_shares = explanation.temporal_rescaling or explanation.method == "vargrad"
+    return not no_shares and explanation.method not in GRADIENTS
+
+
+def number_text(value, signed=True):
+    """A number to three digits, with a true minus sign."""
+    text = f"{float(value):+.3g}" if signed else f"{float(value):.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def datum_text(value):
+    """A value of the data in words."""
+    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)

@@ -1,0 +1,135 @@
+"""What all drawings of explanations share: figures, colour scales, titles."""
+
+from textwrap import wrap
+
+import numpy as np
+
+from sgt_sklearn.inspection._shades import robust_limit
+from sgt_sklearn.inspection._wording import (
+    is_unsigned,
+    label_text,
+    method_name,
+    number_text,
+    sample_name,
+    value_name,
+)
+
+DATA_COLOUR = "#222222"
+NEUTRAL_COLOUR = "#7d7d9c"
+PADDING_STYLE = {"facecolor": "#e6e6e6", "edgecolor": "#b0b0b0", "hatch": "///", "linewidth": 0}
+_TITLE_LENGTH = 42  # of a line beside an upright colour bar
+RELEVANCE_STYLE = {"colors": "#111111", "linewidths": 1.6}
+
+
+def import_pyplot():
+    """Return pyplot, or say how to get it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            'SaliencyMapDisplay needs matplotlib: pip install "sgt-sklearn[plot]".'
+        ) from error
+    return plt
+
+
+def axes_or_new(ax, width, height):
+    """The axes to draw on: those of the caller, or a new figure of this size in inches."""
+    if ax is not None:
+        return ax
+    _, ax = import_pyplot().subplots(figsize=(width, height), layout="constrained")
+    return ax
+
+
+def companion(ax, rows, columns, heights=None):
+    """Split the place of `ax` in two; return new axes in the first part, `ax` gets the other."""
+    from matplotlib.gridspec import GridSpecFromSubplotSpec
+
+    spec = ax.get_subplotspec()
+    if spec is None:
+        raise ValueError(
+            "ax must be in a grid, as plt.subplots makes it, to be split in two; got axes that "
+            "were placed by hand. Turn the second part off with show_data=False."
+        )
+    parts = GridSpecFromSubplotSpec(rows, columns, subplot_spec=spec, height_ratios=heights)
+    ax.set_subplotspec(parts[1])
+    return ax.figure.add_subplot(parts[0])
+
+
+def _diverging():
+    """ColorBrewer's RdBu, red for positive, without the ends on which black lines are lost."""
+    import matplotlib
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(matplotlib.colormaps["RdBu_r"](np.linspace(0.1, 0.9, 257)), "RdBu_light")
+
+
+class Scale:
+    """Colours of values: a diverging map symmetric around 0, or its half where signs are none."""
+
+    def __init__(self, explanation, values, limit, cmap):
+        import matplotlib
+        from matplotlib.colors import ListedColormap, Normalize
+
+        self.title = escaped(value_name(explanation))
+        self.limit = robust_limit(values) if limit is None else float(limit)
+        cmap = _diverging() if cmap is None else cmap
+        cmap = matplotlib.colormaps[cmap] if isinstance(cmap, str) else cmap
+        self.unsigned = is_unsigned(explanation)
+        if self.unsigned:
+            # the half of the positive
+            cmap = ListedColormap(cmap(np.linspace(0.5, 1, 256)), name=f"{cmap.name}_positive")
+        self.cmap, self.norm = cmap, Normalize(-self.limit * (not self.unsigned), self.limit)
+        sizes = np.abs(values[np.isfinite(values)])
+        self.clipped = bool(sizes.size and sizes.max() > self.limit * (1 + 1e-9))
+
+    def transparent(self):
+        """The map, with values near 0 transparent."""
+        from matplotlib.colors import ListedColormap
+
+        share = np.linspace(0 if self.unsigned else -1, 1, 256)
+        colours = self.cmap(np.linspace(0, 1, 256))
+        colours[:, 3] = np.abs(share)
+        return ListedColormap(colours, name=f"{self.cmap.name}_transparent")
+
+    def colours(self, values):
+        return self.cmap(self.norm(values))
+
+    def colour_bar(self, ax, mappable=None, **kwargs):
+        """Draw the colour bar of `mappable`, or of the scale itself."""
+        from matplotlib.cm import ScalarMappable
+
+        if mappable is None:
+            mappable = ScalarMappable(self.norm, self.cmap)
+        title, extend = self.title, "neither"
+        if kwargs.get("orientation") != "horizontal":
+            title = "\n".join(wrap(title, _TITLE_LENGTH))
+        if self.clipped:
+            extend = "max" if self.unsigned else "both"
+        return ax.figure.colorbar(
+            mappable, ax=ax, **{"label": title, "extend": extend, "aspect": 30} | kwargs
+        )
+
+
+def title_of(explanation, i):
+    """Such as "sample 3, target 'malignant' (saliency)", on two lines with what the output was."""
+    words = sample_name(explanation, i)
+    if explanation.target is not None:
+        words += f", target {label_text(explanation.target[i].item(), explanation.output)}"
+    words += f" ({method_name(explanation)})"
+    if explanation.explained_output is not None:
+        words += f"\n{explanation.output} {number_text(explanation.explained_output[i])}"
+        if explanation.baseline_output is not None:
+            words += f", at the baseline {number_text(explanation.baseline_output[i])}"
+    return escaped(words)
+
+
+def cut(text, length=40):
+    """Names as labels: too long ones end in an ellipsis."""
+    text = str(text)
+    text = text if len(text) <= length else text[: length - 1] + "…"
+    return escaped(text)
+
+
+def escaped(text):
+    """Text in which dollars are no mathematics to matplotlib."""
+    return text.replace("$", r"\$")

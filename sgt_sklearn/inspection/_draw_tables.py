@@ -1,0 +1,194 @@
+"""Tables: bars of one sample or of all, and a swarm of dots."""
+
+import numpy as np
+
+from sgt_sklearn.inspection._draw_common import NEUTRAL_COLOUR, axes_or_new, cut, escaped, title_of
+from sgt_sklearn.inspection._wording import (
+    counted,
+    datum_text,
+    is_contribution,
+    is_unsigned,
+    method_name,
+    number_text,
+    value_name,
+)
+
+_MOST_DOTS = 300
+_DIAMETERS = (6.0, 5.0, 4.2, 3.6, 3.1, 2.7, 2.4, 2.1, 1.8)  # of dots, in points
+_ROW = 0.9  # share of a row's height that dots may fill
+
+
+def draw_bars(explanation, i, ax, scale, *, max_display, bar_kwargs):
+    """Signed bars of one sample, with the values of the data beside the names."""
+    values, data = explanation.values[i], explanation.data[i]
+    order = np.argsort(-np.abs(values), kind="stable")
+    shown, rest = order[:max_display], order[max_display:]
+    names = explanation._feature_names()
+    labels = [f"{cut(names[j])} = {cut(datum_text(data[j]), 20)}" for j in shown]
+    widths = values[shown].astype(float)
+    colours = [scale.colours(np.sign(v) * 0.75 * scale.limit) for v in widths]
+    if len(rest) and is_contribution(explanation):
+        labels.append(f"sum of {counted(len(rest), 'other')}")
+        widths = np.append(widths, values[rest].sum())
+        colours.append("#c8c8c8")
+    ax = axes_or_new(ax, 7.4, 1.3 + 0.32 * len(widths))
+    places = np.arange(len(widths))
+    bars = ax.barh(places, widths, **{"color": colours, "height": 0.7} | bar_kwargs)
+    signed = not is_unsigned(explanation)
+    texts = ax.bar_label(
+        bars, [number_text(v, signed) for v in widths], padding=3, fontsize="small"
+    )
+    ax.axvline(0, color="black", linewidth=0.8)
+    _finish(ax, labels, scale.title, title_of(explanation, i))
+    _leave_room(ax, widths)
+    if len(rest) and not is_contribution(explanation):
+        _note(
+            ax,
+            f"{counted(len(rest), 'more feature')}, of size "
+            f"{number_text(np.abs(values[rest]).max(), signed=False)} at most",
+        )
+    return {"ax_": ax, "bars_": bars, "texts_": texts}
+
+
+def draw_mean_bars(explanation, ax, *, max_display, bar_kwargs):
+    """Bars of the mean sizes over all samples."""
+    means = explanation.mean_abs()
+    order = np.argsort(-means, kind="stable")
+    shown, rest = order[:max_display], order[max_display:]
+    names = explanation._feature_names()
+    ax = axes_or_new(ax, 7.4, 1.3 + 0.32 * len(shown))
+    style = {"color": NEUTRAL_COLOUR, "height": 0.7} | bar_kwargs
+    bars = ax.barh(np.arange(len(shown)), means[shown], **style)
+    numbers = [number_text(v, signed=False) for v in means[shown]]
+    texts = ax.bar_label(bars, numbers, padding=3, fontsize="small")
+    title = f"mean over {counted(len(explanation), 'sample')} ({method_name(explanation)})"
+    _finish(ax, [cut(names[j]) for j in shown], f"size of the {value_name(explanation)}", title)
+    _leave_room(ax, means[shown])
+    if len(rest):
+        _note(
+            ax,
+            f"{counted(len(rest), 'more feature')}, of mean size "
+            f"{number_text(means[rest].max(), signed=False)} at most",
+        )
+    return {"ax_": ax, "bars_": bars, "texts_": texts}
+
+
+def draw_beeswarm(explanation, ax, *, max_display, colorbar, colorbar_kwargs, scatter_kwargs):
+    """Dots of all samples in rows of features, in the colour of the feature's value."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    n_samples = len(explanation)
+    rows = np.arange(n_samples)
+    if n_samples > _MOST_DOTS:
+        rows = np.unique(np.linspace(0, n_samples - 1, _MOST_DOTS).round().astype(int))
+    means = explanation.mean_abs()
+    order = np.argsort(-means, kind="stable")[:max_display]
+    names = explanation._feature_names()
+    ax = axes_or_new(ax, 7.4, 1.4 + (0.42 + len(rows) / 2500) * len(order))
+    cmap, norm = _value_colours(scatter_kwargs.pop("cmap", None)), Normalize(0, 1)
+    of = f"{len(rows)} of {n_samples}" if len(rows) < n_samples else str(n_samples)
+    samples = f"{of} sample{'s' * (n_samples != 1)}"
+    _finish(ax, [cut(names[j]) for j in order], value_name(explanation), "")
+    ax.set_title(f"{samples} ({method_name(explanation)})")
+    ax.axvline(0, color="black", linewidth=0.8, zorder=1)
+    values = explanation.values[np.ix_(rows, order)].astype(float)
+    span = max(values.max(), 0) - min(values.min(), 0) or 1.0
+    ax.set_xlim(min(values.min(), 0) - 0.04 * span, max(values.max(), 0) + 0.04 * span)
+    bar = None
+    if colorbar:
+        options = {"label": "value of the feature", "aspect": 30} | colorbar_kwargs
+        bar = ax.figure.colorbar(ScalarMappable(norm, cmap), ax=ax, **options)
+        bar.set_ticks([0, 1], labels=["low", "high"])
+    if len(means) > len(order):
+        left = np.sort(means)[: len(means) - len(order)].max()
+        _note(
+            ax,
+            f"{counted(len(means) - len(order), 'more feature')}, of mean size "
+            f"{number_text(left, signed=False)} at most",
+        )
+    # the size of the axes in points decides which dots overlap
+    ax.figure.draw_without_rendering()
+    box = ax.get_window_extent()
+    points = 72 / ax.figure.dpi
+    along = points * box.width / np.ptp(ax.get_xlim())
+    across = points * box.height / abs(np.ptp(ax.get_ylim()))
+    offsets, diameter = swarm(values.T * along, _ROW / 2 * across)
+    dots = []
+    for k, j in enumerate(order):
+        shares = _shares(explanation.data[:, j])[rows]
+        colours = cmap(norm(shares))
+        colours[np.isnan(shares)] = (0.6, 0.6, 0.6, 1)
+        style = {"s": diameter**2, "c": colours, "linewidths": 0, "zorder": 2} | scatter_kwargs
+        dots.append(ax.scatter(values[:, k], k + offsets[k] / across, **style))
+    return {"ax_": ax, "scatters_": dots, "colorbar_": bar}
+
+
+def swarm(rows, half_height):
+    """Offsets of dots in rows so that none overlap, and their diameter, in the same unit.
+
+    Dots lie in lanes, as near the middle of their row as others let them. Where even the smallest
+    do not fit, the lanes move together, and dots overlap.
+    """
+    for diameter in _DIAMETERS:
+        lanes = [_lanes(row, diameter) for row in rows]
+        most = max(np.abs(row).max() for row in lanes)
+        if (most + 0.5) * diameter <= half_height:
+            break
+    step = min(diameter, (half_height - diameter / 2) / max(most, 1))
+    return [row * step for row in lanes], diameter
+
+
+def _lanes(row, diameter):
+    """Number of the lane of each dot: 0 in the middle, then 1, -1, 2 and so on."""
+    lanes, ends = np.zeros(len(row), dtype=int), []
+    for k in np.argsort(row, kind="stable"):
+        free = next((j for j, end in enumerate(ends) if end <= row[k]), len(ends))
+        if free == len(ends):
+            ends.append(0.0)
+        ends[free] = row[k] + diameter
+        lanes[k] = (free + 1) // 2 * (1 if free % 2 else -1)
+    return lanes
+
+
+def _shares(column):
+    """Values of a feature from 0 to 1 between its 5 % and 95 % quantiles; NaN for words."""
+    try:
+        column = np.asarray(column, dtype=float)
+    except (TypeError, ValueError):
+        return np.full(len(column), np.nan)
+    low, high = np.nanquantile(column, [0.05, 0.95])
+    if low == high:
+        low, high = np.nanmin(column), np.nanmax(column)
+    return np.clip((column - low) / ((high - low) or 1.0), 0, 1)
+
+
+def _value_colours(cmap):
+    if cmap is not None:
+        import matplotlib
+
+        return matplotlib.colormaps[cmap] if isinstance(cmap, str) else cmap
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    # the yellow end would be lost on white
+    return ListedColormap(colormaps["plasma"](np.linspace(0, 0.85, 256)), name="plasma_dark")
+
+
+def _finish(ax, labels, xlabel, title):
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set(ylim=(len(labels) - 0.5, -0.5), xlabel=escaped(xlabel), title=title)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+
+
+def _leave_room(ax, widths):
+    """Limits of the x axis that leave room for the numbers at the bars."""
+    low, high = min(widths.min(), 0), max(widths.max(), 0)
+    room = 0.16 * ((high - low) or 1.0)
+    ax.set_xlim(low - room * (low < 0), high + room * (high > 0 or low == 0))
+
+
+def _note(ax, text):
+    """A remark under the label of the x axis."""
+    ax.set_xlabel(f"{ax.get_xlabel()}\n({text})")
