@@ -10,6 +10,7 @@ _LINE = 1.9  # height of a line, in sizes of the font
 _GAP = 0.6  # between words, in sizes of the font
 _MOST_TOKENS = 400
 _WIDTH = 7.4
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue
 
 
 def draw_tokens(explanation, i, ax, scale, *, relevance, colorbar, colorbar_kwargs, text_kwargs):
@@ -45,9 +46,10 @@ def draw_tokens(explanation, i, ax, scale, *, relevance, colorbar, colorbar_kwar
 
 def _colour(text, colour):
     text.set_bbox({"facecolor": colour, "linewidth": 0, "boxstyle": "round,pad=0.2"})
-    red, green, blue = np.asarray(colour)[:3]
-    # words on dark colours are white
-    text.set_color("white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "black")
+    channels = np.asarray(colour)[:3]
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    # of black and white the one that stands out more, by the luminance of the ground
+    text.set_color("white" if linear @ _LUMINANCE < 0.179 else "black")
 
 
 def _place(ax, texts, sizes, own):
