@@ -1,6 +1,13 @@
 """Ways to look at a fitted net that go beyond one attribution."""
 
 from sgt_sklearn.inspection._explanation import Explanation
+from sgt_sklearn.inspection._masking_display import MaskingDisplay
 from sgt_sklearn.inspection._rescaling import temporal_saliency_rescaling
+from sgt_sklearn.inspection._saliency_display import SaliencyMapDisplay
 
-__all__ = ["Explanation", "temporal_saliency_rescaling"]
+__all__ = [
+    "Explanation",
+    "MaskingDisplay",
+    "SaliencyMapDisplay",
+    "temporal_saliency_rescaling",
+]
