@@ -104,3 +104,10 @@ def check_option(value, name, options, extra=""):
     if value not in options:
         raise ValueError(f"{name} must be one of {allowed}, got {value!r}.")
     return value
+
+
+def check_flag(value, name):
+    """Return `value` if it is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {describe(value)}.")
+    return bool(value)

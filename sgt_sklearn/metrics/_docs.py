@@ -93,6 +93,58 @@ _BLOCKS = {
             If an argument has the wrong type, or `estimator` lacks a method that is needed
             (`attribute`, `predict_proba`).
         """,
+    "noise_data": """
+        estimator : fitted estimator, pipeline or search
+            The model to measure. A search stands for its `best_estimator_`. In a pipeline noise is
+            added to what the last step sees.
+
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), list or dict
+            Numbers, preferably of samples that are held out. Series of unequal length as for
+            :func:`comprehensiveness`; their padding gets no noise. Not tokens.
+        """,
+    "derivatives": """
+        attributions : array-like of the shape of X, or list, default=None
+            Derivatives of the explained output, per unit of X. None computes
+            `estimator.attribute(X, method=method, target=target, output="log_proba")`.
+
+        method : str, default="saliency"
+            Attribution method whose values are derivatives: "saliency", "path_gradient",
+            "smooth_grad", "guided_backprop" or "deconvolution". Ignored if `attributions` is
+            given.
+        """,
+    "noise_target": """
+        target : "predicted", label or array-like of shape (n_samples,), default="predicted"
+            What is explained: the log-probability of the class predicted for the sample without
+            noise, of one class label for all samples or of one for each. For regressors an index
+            of the output; "predicted" is the only one, or the sum of the standardised ones.
+        """,
+    "noise_draws": """
+        n_draws : int, default=10
+            Noisy copies of each sample.
+        """,
+    "noise_method": """
+        method : str, default="saliency"
+            Attribution method. Gradients are multiplied by the standard deviation of each feature.
+        """,
+    "radius": """
+        radius : float, default=0.1
+            Noise is uniform within plus and minus this many standard deviations of each feature:
+            those of training where the estimator knows them, else of X.
+        """,
+    "noise_random_state": """
+        random_state : int, RandomState instance or None, default=None
+            Draws the noise, and that of attribution methods that use any. An int gives the same
+            result at each call; global generators are left as they are.
+        """,
+    "noise_raises": """
+        sklearn.exceptions.NotFittedError
+            If `estimator` is not fitted.
+        ValueError
+            If an argument has the wrong shape or an unknown value, X holds tokens, or the scale of
+            y of a regressor is unknown.
+        TypeError
+            If an argument has the wrong type, or `estimator` lacks a method that is needed.
+        """,
     "gap_notes": """
         Both orders are drawn for the same model and meet the same replacement values; groups with
         equal attributions are ordered as in the random order. So a constant predictor scores

@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 from sklearn.base import is_classifier
 
+from sgt_sklearn.inspection._explain import attributions
 from sgt_sklearn.metrics._checks import describe
 
 
@@ -13,12 +14,13 @@ def has_classes(net):
     return is_classifier(net) or hasattr(net, "classes_")
 
 
-def check_has_probabilities(net, otherwise):
+def check_has_probabilities(net, otherwise=None):
     """Raise for a classifier without probabilities; `otherwise` is an outcome without them."""
     if not hasattr(net, "predict_proba"):
+        way_out = "" if otherwise is None else f' Use outcome="{otherwise}".'
         raise TypeError(
             "estimator must have a method `predict_proba` to measure probabilities, got "
-            f'{type(net).__name__}. Use outcome="{otherwise}".'
+            f"{type(net).__name__}.{way_out}"
         )
 
 
@@ -34,23 +36,30 @@ def takes_tokens(net):
     return isinstance(module, str) and module.startswith("text_")
 
 
-def compute_attributions(net, samples, method, target, random_state):
-    """Return what `net.attribute` says of the samples.
+def compute_attributions(net, samples, method, target, random_state, **options):
+    """Return what `net.attribute`, or for other nets the same methods, say of the samples.
 
-    `random_state` goes to an `attribute` that takes one, for methods that draw noise.
+    `random_state` is for methods that draw noise.
     """
-    if not hasattr(net, "attribute"):
+    if not isinstance(method, str):
         raise TypeError(
-            "estimator must have a method `attribute` to compute attributions, got "
-            f"{type(net).__name__}. Pass `attributions=` of shape {samples.array.shape} instead."
+            f"method must be the name of an attribution method, got {describe(method)}. Pass what "
+            "a function of yours returns as `attributions=`."
         )
-    if isinstance(method, str) and method == "auto":
+    if method == "auto":
         # the length of the gradient is the same for all tokens behind a mean over them
         method = "input_x_gradient" if samples.tokens else "saliency"
-    options = {"method": method, "target": target, "standardized": True}
-    if "random_state" in inspect.signature(net.attribute).parameters:
-        options["random_state"] = random_state
-    return net.attribute(samples.whole(), **options)
+    options = {"method": method, "target": target, "standardized": True} | options
+    if hasattr(net, "attribute"):
+        if "random_state" in inspect.signature(net.attribute).parameters:
+            options["random_state"] = random_state
+        return net.attribute(samples.whole(), **options)
+    try:
+        return attributions(net, samples.whole(), random_state=random_state, **options)
+    except TypeError as error:
+        raise TypeError(
+            f"{error} Or pass `attributions=` of shape {samples.array.shape}."
+        ) from error
 
 
 def target_columns(net, target, n_samples, n_outputs):

@@ -47,6 +47,16 @@ class Samples:
         """Shape of one sample."""
         return self.array.shape[1:]
 
+    def taken(self, values, rows):
+        """Return variants of some of the samples, by row; a row may come more than once."""
+        lengths = None if self.lengths is None else self.lengths[rows]
+        valid = None if self.valid is None else self.valid[rows]
+
+        def restore(values, places):
+            return self.restore(values, rows[places])
+
+        return Samples(values, restore, self.width, lengths, valid, self.tokens)
+
     def whole(self):
         """Return all samples in their container."""
         return self.restore(self.array, np.arange(len(self)))

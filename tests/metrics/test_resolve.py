@@ -219,7 +219,7 @@ def test_pipeline_without_a_predictor(table):
 def test_estimator_without_the_methods_that_are_needed(table):
     X, y = table
     model = LogisticRegression().fit(X, y)
-    with pytest.raises(TypeError, match=r"method `attribute`.*Pass `attributions=` of shape \(60"):
+    with pytest.raises(TypeError, match=r"LogisticRegression.*pass `attributions=` of shape \(60"):
         comprehensiveness(model, X)
     no_probabilities = RidgeClassifier().fit(X, y)
     with pytest.raises(TypeError, match=r'`predict_proba`.*Use outcome="flip"'):

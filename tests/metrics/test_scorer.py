@@ -206,5 +206,5 @@ def test_bad_input():
 def test_named_scorers_need_attributions_of_the_estimator(table, name):
     X, y = table
     scorer = get_interpretability_scorer(name)
-    with pytest.raises(TypeError, match="method `attribute`"):
+    with pytest.raises(TypeError, match=r"LogisticRegression.*pass `attributions=`"):
         scorer(LogisticRegression().fit(X, y), X, y)
