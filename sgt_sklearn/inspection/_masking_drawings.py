@@ -7,7 +7,7 @@ HIDDEN, KEPT, INK = "#2a5783", "#eef1f4", "#333333"
 _OVER_PICTURE, _TRACE = "#56b4e9", "#d55e00"
 # from what is always kept to what is always hidden
 _SHARE = (KEPT, "#9fc0dc", HIDDEN)
-_MOST_LABELS = 60
+_MOST_NAMES, _FEW_NAMES = 60, 12
 _FEW_FEATURES = 10
 
 
@@ -18,7 +18,7 @@ def draw_raster(display, ax, *, n_panels, sort, line_kwargs, image_kwargs, bar_k
     tabular = display.kind == "tabular"
     if sort and tabular:
         order = np.argsort(share, kind="stable")
-    height = 1.9 + 0.21 * min(len(order), _MOST_LABELS)
+    height = 1.9 + 0.21 * min(len(order), _MOST_NAMES)
     grid = _grid(display, ax, (7.5, max(3.2, height)), (2, 2), (1.1, height - 1.1), (5, 1))
     raster = display.figure_.add_subplot(grid[1, 0])
     top = display.figure_.add_subplot(grid[0, 0], sharex=raster)
@@ -32,16 +32,16 @@ def draw_raster(display, ax, *, n_panels, sort, line_kwargs, image_kwargs, bar_k
         extent=(*extent, len(order) - 0.5, -0.5),
         **image_kwargs,
     )
-    raster.set(xlabel="epoch")
+    raster.set(xlabel="epoch", ylabel="most often kept first" if sort and tabular else None)
     what = "feature" if tabular else "word"
     _name_rows(raster, np.array(display.feature_names, dtype=object)[order], what)
-    _integers(raster.xaxis)
     _draw_k(display, top, line_kwargs)
     _title(top, "sample" if tabular else "text")
     _without_labels(top, "x")
-    bar_kwargs = {"color": HIDDEN, "height": 0.8, **bar_kwargs}
+    thickness = 0.8 if len(order) <= _MOST_NAMES else 1
+    bar_kwargs = {"color": HIDDEN, "height": thickness, **bar_kwargs}
     display.bars_ = bars.barh(np.arange(len(order)), share[order], **bar_kwargs)
-    bars.set(xlim=(0, 1), xlabel="share of epochs\nhidden", xticks=(0, 0.5, 1))
+    bars.set(xlim=(0, 1), xlabel="share hidden", xticks=(0, 0.5, 1))
     bars.spines[["top", "right"]].set_visible(False)
     bars.tick_params(axis="y", left=False, labelleft=False)
     _legend(top, {"hidden": HIDDEN, "kept": KEPT}, beside=True)
@@ -96,7 +96,7 @@ def draw_series(display, ax, *, n_panels, sort, line_kwargs, image_kwargs, bar_k
 
 
 def draw_images(display, ax, *, n_panels, sort, line_kwargs, image_kwargs, bar_kwargs):
-    """What is hidden and what the network gets at some epochs, and how often a pixel was hidden."""
+    """What is hidden and what the network gets at some epochs; how often pixels were hidden."""
     chosen = _chosen(len(display.epochs), n_panels)
     n = len(chosen) + 1
     grid = _grid(display, ax, (1.9 * n + 0.8, 5.6), (3, n), (1.0, 2, 2), (1,) * n)
@@ -166,7 +166,9 @@ def _epoch_extent(epochs):
 
 
 def _draw_k(display, axis, line_kwargs, chosen=()):
-    kwargs = {"color": INK, "drawstyle": "steps-mid", "linewidth": 1.5, **line_kwargs}
+    kwargs = {"color": INK, "drawstyle": "steps-mid", "linewidth": 1.5}
+    kwargs |= {"marker": "o"} if len(display.epochs) == 1 else {}
+    kwargs |= line_kwargs
     (display.line_,) = axis.plot(display.epochs, display.n_hidden, **kwargs)
     if len(chosen):
         marked = display.epochs[chosen], display.n_hidden[chosen]
@@ -175,7 +177,10 @@ def _draw_k(display, axis, line_kwargs, chosen=()):
     axis.set(ylim=(0, 1.2 * largest), ylabel=f"hidden k\nof {display.n_groups}")
     axis.set_xlim(*_epoch_extent(display.epochs))
     axis.spines[["top", "right"]].set_visible(False)
-    _integers(axis.xaxis)
+    if len(display.epochs) <= _FEW_NAMES:
+        axis.set_xticks(display.epochs)
+    else:
+        _integers(axis.xaxis)
     _integers(axis.yaxis, 3)
 
 
@@ -229,19 +234,16 @@ def _draw_traces(axis, series):
 
 
 def _name_rows(axis, names, what):
+    """Names of rows, some of them where there are many; numbers where they have none."""
     names = list(names)
-    if len(names) > _MOST_LABELS or (what == "feature" and _are_made_up(names)):
+    n = len(names)
+    if n > _FEW_NAMES and what == "feature" and names == [f"x{i}" for i in range(n)]:
         axis.set_ylabel(what)
         _integers(axis.yaxis)
-        if len(names) <= 12:
-            axis.set_yticks(range(len(names)), names)
         return
-    size = "small" if len(names) > 12 else None
-    axis.set_yticks(range(len(names)), names, fontsize=size)
-
-
-def _are_made_up(names):
-    return names == [f"x{i}" for i in range(len(names))]
+    shown = range(0, n, -(-n // _MOST_NAMES))
+    size = "small" if n > _FEW_NAMES else None
+    axis.set_yticks(shown, [names[i] for i in shown], fontsize=size)
 
 
 def _integers(axis, n_bins="auto"):
