@@ -111,8 +111,8 @@ def compare_training(
 
     weight_decays : sequence of float, default=(0.0, 0.01, 0.1, 1.0, 3.0)
         What is tried for "weight decay", in every seed: each is trained on three quarters of the
-        training data and scored on the last quarter; the best, of several the first, is trained on
-        all of them.
+        training data and scored on the last quarter; the best is trained on all of them. Of
+        several best it is the largest, the strongest control that costs no score.
 
     return_runs : bool, default=False
         Whether to return the values of each seed too.
@@ -264,9 +264,9 @@ class _Study:
             changes = {"optimizer__weight_decay": decay}
             model = self._fit(WEIGHT_DECAY, seed, changes, X, y)
             scores.append(self.measures.scorer(model, X_valid, y_valid))
-        # decays so strong that training breaks down may score NaN
-        best = np.nanargmax(np.where(np.isnan(scores), -np.inf, scores))
-        return self.weight_decays[int(best)]
+        # a decay so strong that training breaks down may score NaN
+        scores = np.where(np.isnan(scores), -np.inf, scores)
+        return max(np.array(self.weight_decays)[scores == scores.max()].tolist())
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 
 from sgt_sklearn import metrics as _metrics
 from sgt_sklearn.inspection._explain import attributions
+from sgt_sklearn.inspection._methods import method_named
 from sgt_sklearn.inspection._unwrap import unwrap
 from sgt_sklearn.metrics._resolve import takes_tokens
 
@@ -216,13 +217,17 @@ def metric_names():
 
 def _read_methods(methods):
     if isinstance(methods, str):
-        return None if methods == "auto" else (methods,)
+        if methods == "auto":
+            return None
+        methods = [methods]
     listed = isinstance(methods, (list, tuple)) and len(methods) > 0
     if not listed or not all(isinstance(method, str) for method in methods):
         raise TypeError(
             "methods must be 'auto', the name of an attribution method or a non-empty list of "
             f"names, got {methods!r}."
         )
+    for method in methods:
+        method_named(method)
     return tuple(dict.fromkeys(methods))
 
 

@@ -93,7 +93,7 @@ def three_fits(X, y, seed, device):
             **common,
         )
         scores[decay] = model.fit(inner, tried[2]).score(outer, tried[3])
-    best = max(scores, key=scores.get)
+    best = max(decay for decay in DECAYS if scores[decay] == max(scores.values()))
     nets["weight decay"] = clone(model).set_params(optimizer__weight_decay=best)
     values = {}
     for training, model in nets.items():
@@ -476,6 +476,7 @@ def test_bad_estimator(quick, estimator, error, match):
         ({"metrics": ["accuracy"]}, ValueError, "metrics must not repeat the score"),
         ({"metrics": ["pointing_game"]}, ValueError, "only where relevance is known"),
         ({"methods": []}, TypeError, "methods must be 'auto', the name"),
+        ({"methods": ["magic"]}, ValueError, "method must be one of .* got 'magic'"),
         ({"metric_params": 3}, TypeError, "metric_params must be a dict or None, got 3"),
         (
             {"metrics": ["sufficiency_gap_flip"], "metric_params": {"outcome": "flip"}},
