@@ -19,8 +19,6 @@ METHODS = (
     "path_gradient",
     "smooth_grad",
 )
-# gradients, in output units per input unit; the others are in output units already
-GRADIENTS = ("saliency", "path_gradient", "smooth_grad")
 _OPTIONS = {
     "integrated_gradients": ("n_steps",),
     "path_gradient": ("n_steps",),
@@ -43,19 +41,31 @@ class Attributed:
         Steps or tokens of each sample that are no padding.
     listed : bool
         Whether the samples were passed as a list of series.
+    index : ndarray of shape (n_samples, ...) or None
+        Index of the explained output of each sample; None for all, or the only one.
     outputs, baseline_outputs : ndarray of shape (n_samples,) or (n_samples, n_outputs), or None
-        The explained number at each sample and at its baseline, where it was asked for.
-    baseline : ndarray or None
-        Baselines of the samples; of tokens None for an embedding of zeros.
+        The explained number at each sample and at its baseline, where they were asked for.
+    baseline : torch.Tensor
+        Baselines of the samples, as `Explainer` keeps them.
+    tokens : bool
+        Whether the samples are ids that the net embeds.
+    output : str
+        What is explained, "prediction" in a regression.
+    classes : ndarray or None
+        Labels of the outputs.
     """
 
     values: np.ndarray
     samples: np.ndarray
     lengths: np.ndarray | None
     listed: bool
+    index: np.ndarray | None = None
     outputs: np.ndarray | None = None
     baseline_outputs: np.ndarray | None = None
-    baseline: np.ndarray | None = None
+    baseline: object = None
+    tokens: bool = False
+    output: str = "logit"
+    classes: np.ndarray | None = None
 
 
 def attribute_net(
@@ -71,7 +81,7 @@ def attribute_net(
     standardized=False,
     random_state=None,
     explainers=(Explainer, TokenExplainer),
-    with_outputs=False,
+    with_outputs=(),
 ):
     """Explain a skorch net, ours or any other.
 
@@ -83,15 +93,16 @@ def attribute_net(
         Inputs, as for its `predict`.
     method, target, output, batch_size, standardized, random_state
         As for :meth:`AttributionMixin.attribute`.
-    baseline : array-like that broadcasts to X, "mean" or None, default=None
+    baseline : array-like that broadcasts to X, "mean", callable or None, default=None
         As for :meth:`AttributionMixin.attribute`; "mean" is the mean of X where that of training
-        is not known.
+        is not known. A callable chooses one when it is given the explainer.
     options : dict, default=None
         Options of the method, all of them.
     explainers : tuple of two classes, default=(Explainer, TokenExplainer)
         What explains floating-point input, and tokens.
-    with_outputs : bool, default=False
-        Whether to compute the explained numbers too.
+    with_outputs : collection of {"input", "baseline"}, default=()
+        Where to compute the explained numbers too; at the input they are also there if they cost
+        nothing.
 
     Returns
     -------
@@ -110,25 +121,41 @@ def attribute_net(
         explain.seed(seed_from(random_state))
     target = _check_target(target, len(x))
     explain.rows = batch_size or max(1, min(1024, _CELLS_PER_BATCH // explain.n_cells(x)))
-    rows = len(x) if explain.whole else explain.rows
-    values, outputs = [], []
+    rows = len(x) if explain.whole else max(1, explain.rows // explain.copies)
+    values, index, outputs, baseline_outputs = [], [], [], []
     with view.unguided():
         for start in range(0, len(x), rows):
             part = slice(start, start + rows)
             batch = map_arrays(lambda data, part=part: data[part], inputs)
             wanted = target[part] if isinstance(target, np.ndarray) else target
-            found, scalars = explain(batch, wanted, part)
+            found, scalars, logits = explain(batch, wanted, part)
             values.append(found)
-            if with_outputs:
-                outputs.append(explain.outputs(explain.begin(batch, part), scalars))
+            if len(scalars) == 1 and scalars[0].index is not None:
+                index.append(to_numpy(scalars[0].index))
+            if not with_outputs:
+                continue
+            explained = explain.explained
+            if logits is not None or "input" in with_outputs:
+                outputs.append(explain.outputs(explained, scalars, logits))
+            if "baseline" in with_outputs:
+                baseline_outputs.append(explain.baseline_outputs(explained, scalars))
     values = np.concatenate(values)
-    if standardized and method in GRADIENTS:
+    if standardized:
         values = explain.standardized(values)
     lengths = None if explain.lengths is None else to_numpy(explain.lengths)
     # of a list, a module of the user's gets the entries as its arguments
     listed = is_list_of_series(X) and not isinstance(inputs, tuple)
-    outputs = [np.concatenate(each) for each in zip(*outputs, strict=True)] or (None, None)
-    return Attributed(values, to_numpy(x), lengths, listed, *outputs, explain.baseline)
+    return Attributed(
+        values,
+        to_numpy(x),
+        lengths,
+        listed,
+        *(np.concatenate(each) if each else None for each in (index, outputs, baseline_outputs)),
+        explain.baseline,
+        embedding is not None,
+        "prediction" if view.likelihood == "gaussian" else output,
+        view.classes,
+    )
 
 
 class AttributionMixin:

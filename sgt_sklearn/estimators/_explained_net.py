@@ -103,6 +103,12 @@ class ExplainedNet:
         of_net = getattr(self.original, "_label_index", None)
         return index_of_output(label) if of_net is None else of_net(label)
 
+    @property
+    def classes(self):
+        """Labels of the outputs, or None where they are their positions."""
+        decodes = getattr(self.original, "_decodes_", False)
+        return self.original.classes_ if decodes else None
+
     def output_scale(self):
         """Units of y of each output, or None where outputs have none."""
         of_net = getattr(self.original, "_output_scale", None)

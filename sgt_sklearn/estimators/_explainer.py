@@ -13,7 +13,7 @@ from sgt_sklearn.estimators._explained_outputs import Scalars
 from sgt_sklearn.estimators._inputs import lengths_of, map_arrays, split_input
 from sgt_sklearn.estimators._tokens import token_counts
 
-# whose values are output units already, and add up over the dimensions of an embedding
+# whose values are in output units; the others are gradients, in output units per input unit
 CONTRIBUTIONS = ("input_x_gradient", "integrated_gradients")
 
 
@@ -38,7 +38,7 @@ class Explainer:
 
     copied = inner = False  # what `ExplainedNet` is asked for
     whole = False  # whether a call gets all samples, and not one batch of them
-    differentiates = True
+    copies = 1  # rows of a pass that one sample takes
 
     def __init__(self, net, method, output, options, rows=None):
         self.net = net
@@ -52,6 +52,8 @@ class Explainer:
         """Prepare what all batches share: statistics, and the baselines of the rows of `x`."""
         self.check(x)
         self.samples, self.lengths = x, self.lengths_of(inputs, x)
+        if callable(baseline):
+            baseline = baseline(self)
         self.baseline = self.baseline_of(x, baseline)
 
     def check(self, x):
@@ -95,7 +97,14 @@ class Explainer:
 
     def standardized(self, values):
         """Gradients times the standard deviation of each feature."""
-        return values * np.asarray(self.statistics.scale, dtype=values.dtype)
+        if not self.power:
+            return values
+        return values * np.asarray(self.statistics.scale**self.power, dtype=values.dtype)
+
+    @property
+    def power(self):
+        """How often an input unit divides the values."""
+        return 0 if self.method in CONTRIBUTIONS else 1
 
     def seed(self, seed):
         """Draw noise from a generator of one's own."""
@@ -110,28 +119,44 @@ class Explainer:
             Attributions.
         scalars : list of Scalar
             What they explain: one scalar, or one an output.
+        logits : torch.Tensor or None
+            Those of the batch, where they had to be known.
         """
-        x = self.begin(inputs, part)
+        self.explained = x = self.begin(inputs, part)
         with attribution.evaluation_mode(self.net.modules):
             if not isinstance(target, str):
                 scalar = self.scalars.labelled(target)
-                return self.explain(x, scalar), [scalar]
+                return self.explain(x, scalar), [scalar], None
             with torch.no_grad():
                 logits = self.logits(x)
             if target == "predicted":
                 scalar = self.scalars.predicted(logits)
-                return self.explain(x, scalar), [scalar]
+                return self.explain(x, scalar), [scalar], logits
             columns = range(self.scalars.n_outputs(logits))
             scalars = [self.scalars.column(j, len(x)) for j in columns]
-            return np.stack([self.explain(x, scalar) for scalar in scalars], axis=1), scalars
+            values = np.stack([self.explain(x, scalar) for scalar in scalars], axis=1)
+            return values, scalars, logits
 
     def begin(self, inputs, part):
         """Put a batch on the device; return its explained part."""
         self.inputs = to_tensor(inputs, self.net.device)
         x, self.rebuild = split_input(self.inputs, self.net.guided_input)
-        baseline = self.baseline if len(self.baseline) == 1 else self.baseline[part]
-        self.batch_baseline = to_tensor(baseline, self.net.device)
+        self.batch_valid = None if self.lengths is None else self.valid_cells(x, part)
+        self.batch_baseline = to_tensor(self.baseline_at(x, part), self.net.device)
         return x
+
+    def valid_cells(self, x, part):
+        """Cells of a batch that are no padding."""
+        lengths = self.lengths[part].to(x.device)
+        steps = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+        return steps.reshape(*steps.shape, *(1,) * (x.ndim - 2)).expand_as(x)
+
+    def baseline_at(self, x, part):
+        """Baselines of a batch; padding has none."""
+        baseline = self.baseline if len(self.baseline) == 1 else self.baseline[part]
+        if self.batch_valid is None or baseline.ndim != x.ndim:
+            return baseline
+        return torch.where(self.batch_valid, baseline.to(x.device), x)
 
     def explain(self, x, scalar):
         values = to_numpy(self.per_cell(self.values_of(x, scalar).detach()))
@@ -151,23 +176,25 @@ class Explainer:
         method = getattr(attribution, self.method)
         return method(lambda data: scalar(self.logits_at(x, data)), self.start(x), **options)
 
-    def outputs(self, x, scalars):
-        """What the scalars are at a batch and at its baselines, two arrays of (n,) or (n, k)."""
+    def outputs(self, x, scalars, logits=None):
+        """What the scalars are at a batch of shape (n,), or (n, n_outputs) for all outputs."""
+        if logits is None:
+            with torch.no_grad(), attribution.evaluation_mode(self.net.modules):
+                logits = self.logits(x)
+        found = [s.in_units(to_numpy(s(logits)).astype(np.float64)) for s in scalars]
+        return np.stack(found, axis=1) if len(found) > 1 else found[0]
+
+    def baseline_outputs(self, x, scalars):
+        """What the scalars are at the baselines of a batch."""
         with torch.no_grad(), attribution.evaluation_mode(self.net.modules):
-            at_input = self.logits(x)
-            at_baseline = self.logits_at_baseline(x)
-        found = [
-            [s.in_units(to_numpy(s(z)).astype(np.float64)) for s in scalars]
-            for z in (at_input, at_baseline)
-        ]
-        return [np.stack(each, axis=1) if len(each) > 1 else each[0] for each in found]
+            return self.outputs(x, scalars, self.logits_at_baseline(x))
 
     # passes through the net: `rows` are those of the batch that data belong to, None all of them
 
     def logits(self, data, rows=None):
         """Logits of explained data, beside what else the batch holds."""
         rebuild = self.rebuild
-        if rows is not None:
+        if rows is not None and not isinstance(self.inputs, torch.Tensor):
             others = map_arrays(lambda each: each[rows], self.inputs)
             rebuild = split_input(others, self.net.guided_input)[1]
         return self.net.logits(rebuild(data))
@@ -205,8 +232,6 @@ class TokenExplainer(Explainer):
     net, method, output, options, rows
         As for :class:`Explainer`.
     """
-
-    contributions = CONTRIBUTIONS
 
     def __init__(self, embedding, *args):
         super().__init__(*args)
@@ -269,7 +294,8 @@ class TokenExplainer(Explainer):
             return self.logits(x if rows is None else x[rows], rows)
 
     def per_cell(self, values):
-        return values.sum(2) if self.method in self.contributions else values.norm(dim=2)
+        # variances of the dimensions add up as contributions do; gradients are a vector
+        return values.norm(dim=2) if self.power == 1 else values.sum(2)
 
 
 def broadcast(baseline, x):

@@ -1,5 +1,6 @@
 """Ways to look at a fitted net that go beyond one attribution."""
 
+from sgt_sklearn.inspection._explain import explain
 from sgt_sklearn.inspection._explanation import Explanation
 from sgt_sklearn.inspection._masking_display import MaskingDisplay
 from sgt_sklearn.inspection._rescaling import temporal_saliency_rescaling
@@ -9,5 +10,6 @@ __all__ = [
     "Explanation",
     "MaskingDisplay",
     "SaliencyMapDisplay",
+    "explain",
     "temporal_saliency_rescaling",
 ]

@@ -1,10 +1,196 @@
 """Explanations of predictions, with names, of nets, pipelines, searches and ensembles."""
 
-import inspect
+import numpy as np
 
-from skorch import NeuralNet
+from sgt_sklearn._random import seed_from
+from sgt_sklearn.estimators._attribute import check_counts, in_form, without_padding
+from sgt_sklearn.inspection._baselines import check_baseline
+from sgt_sklearn.inspection._explanation import Explanation
+from sgt_sklearn.inspection._finals import Request, explain_final, has_own_attribute
+from sgt_sklearn.inspection._folding import Columns
+from sgt_sklearn.inspection._methods import METHODS, check_options, method_named
+from sgt_sklearn.inspection._unwrap import unwrap
 
-from sgt_sklearn.estimators._attribute import METHODS, attribute_net, in_form
+_KINDS = {2: "tabular", 3: "series", 4: "image"}
+
+
+def explain(
+    estimator,
+    X,
+    *,
+    method="saliency",
+    target="predicted",
+    output="auto",
+    baseline="auto",
+    fold=True,
+    feature_names=None,
+    groups=None,
+    standardized=False,
+    temporal_rescaling=False,
+    batch_size=None,
+    random_state=None,
+    **options,
+):
+    """Explain predictions by one of many attribution methods, in the names of the columns of X.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        A net of this library or any other skorch net; a pipeline or search that ends in one, which
+        is explained in the space that the net sees and named by the steps before; a calibrated,
+        bagged or voting ensemble, explained by the mean over its nets for the class that the
+        ensemble predicts. Methods that perturb take any estimator that predicts.
+
+    X : array-like of shape (n_samples, ...)
+        Inputs, as for `estimator.predict`.
+
+    method : str, default="saliency"
+        Gradients, in output units per input unit: "saliency", "path_gradient", "smooth_grad",
+        "guided_backprop", "deconvolution", and "vargrad" (their variance under noise).
+        Contributions by gradients, in output units: "input_x_gradient", "integrated_gradients",
+        "gradient_shap", "deep_lift", "deep_lift_shap", "lrp". Contributions by perturbation:
+        "feature_ablation", "occlusion", "feature_permutation", "shapley_value_sampling",
+        "kernel_shap", "lime". See Notes.
+
+    target : "predicted", "all", label or array-like of shape (n_samples,), default="predicted"
+        Classification: the label(s) whose output is explained. Regression: the index of the
+        output; "predicted" is the only output, or the sum of the standardised outputs.
+
+    output : {"auto", "logit", "log_proba", "margin", "probability"}, default="auto"
+        What is explained of a class. "auto" is the logit of nets, and the probability that any
+        other estimator predicts. "margin" is the logit minus the mean logit. Of nets
+        "probability" is for methods that perturb.
+
+    baseline : {"auto", "zeros", "mean", "marginal"} or array-like, default="auto"
+        What features are compared with, or replaced by, where the final estimator sees them:
+        "mean" is that of training (of X, where the estimator does not know it), "marginal"
+        another row of X. An array is one sample or one for each row; for "gradient_shap" and
+        "deep_lift_shap" a set of rows. "auto" is "mean", for these two "marginal"; for tokens an
+        embedding of zeros, or the unknown token in place of hidden ones.
+
+    fold : bool, default=True
+        Whether columns that the steps of a pipeline made of one original column are explained as
+        one: values are summed, and methods that perturb hide them together. False explains each
+        column that the final estimator sees.
+
+    feature_names : list of str, default=None
+        Names of the columns (of tables), features of a step (of series) or channels (of images)
+        of X. None takes those of a data frame.
+
+    groups : array-like of shape (n_columns,) or of a sample, default=None
+        Labels of the columns that the final estimator sees, instead of those that the steps tell.
+        Columns of one label are explained as one, under the label as name. Methods that perturb
+        also take labels of all cells of a sample, such as the segments of an image, and give each
+        cell the value of its segment.
+
+    standardized : bool, default=False
+        Multiply gradients by the standard deviation of each feature in training, so that features
+        in different units compare.
+
+    temporal_rescaling : bool, default=False
+        Of series: relevance from 0 to 1 by :func:`temporal_saliency_rescaling` of the method.
+
+    batch_size : int, default=None
+        Rows a pass; None fits it to the size of a row. Beside arrays of the size of X, memory is
+        that of one batch.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of methods that draw. With an int the global generators are left alone; None uses and
+        advances them.
+
+    **options
+        Of the method: `n_steps` (points of a path), `n_samples` (noisy copies, random orders or
+        subsets), `noise_level` (noise in standard deviations of each feature), `n_baselines` (rows
+        that "marginal" draws), `sliding_window_shapes` and `strides` (of "occlusion"), `alpha` (of
+        the Lasso of "lime"). See Notes.
+
+    Returns
+    -------
+    Explanation
+        The values, with names and what was explained.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    ValueError
+        If a name, label or shape is unknown or does not fit, or the method cannot explain such an
+        output.
+    TypeError
+        If the method has no such option, needs gradients that the estimator does not have (use
+        "feature_ablation"), or does not work with the layers of the module.
+
+    See Also
+    --------
+    Explanation : What is returned.
+    temporal_saliency_rescaling : Which steps of series matter, and then which features.
+
+    Notes
+    -----
+    Defaults of the options: `n_steps` 50; `n_samples` 25, and twice the number of features plus 50
+    for "kernel_shap" and "lime"; `noise_level` 0.1; `n_baselines` 25; `alpha` 0.01. Windows of
+    "occlusion" are one column or token, all features of a step, or 3 x 3 pixels of all channels,
+    moved by one.
+
+    Values add up to the difference between the outputs at X and at the baseline for
+    "integrated_gradients", "deep_lift", "deep_lift_shap", "shapley_value_sampling" and
+    "kernel_shap" (see :attr:`Explanation.delta`).
+
+    "deep_lift" has rules for layers such as ``nn.ReLU`` and ``nn.MaxPool2d``; where a module calls
+    functions instead, or is recurrent, values do not add up, and a warning says so. "lrp" needs
+    layers it has rules for (Linear, Conv2d, pooling, ReLU, Tanh) and passes relevance back to the
+    standardised input; "guided_backprop" and "deconvolution" need ``nn.ReLU``. They work on a copy
+    of the module.
+
+    Padding of series and tokens is never perturbed and has the value NaN. Tokens are explained by
+    gradients at their embedding (the norm of a gradient, the sum of contributions) and by
+    perturbation as whole tokens.
+
+    "feature_permutation" exchanges values among all rows of X at once; its values depend on them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sgt_sklearn import SaliencyGuidedClassifier
+    >>> from sgt_sklearn.inspection import explain
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> net = SaliencyGuidedClassifier(max_epochs=5, random_state=0)
+    >>> pipeline = make_pipeline(StandardScaler(), net).fit(X, y)
+    >>> explanation = explain(pipeline, X[:3], method="integrated_gradients")
+    >>> explanation.feature_names[0], explanation.shape
+    ('sepal length (cm)', (3, 4))
+    >>> bool(abs(explanation.delta).max() < 0.01)
+    True
+    """
+    facts = method_named(method)
+    options = check_options(method, options)
+    check_baseline(baseline, method)
+    check_counts(batch_size=batch_size)
+    final = unwrap(estimator, X, feature_names)
+    columns = Columns(final, groups, fold)
+    if columns.cells is not None and facts.family != "perturbation":
+        raise ValueError(
+            f"groups must hold one label a column for method={method!r}, got shape "
+            f"{columns.cells.shape}: labels of cells are for methods that perturb, such as "
+            "'feature_ablation'."
+        )
+    request = Request(
+        method,
+        target=target,
+        output=output,
+        baseline=baseline,
+        options=options,
+        labels=columns.hidden_together if facts.family == "perturbation" else None,
+        batch_size=batch_size,
+        standardized=standardized,
+        seed=None if random_state is None else seed_from(random_state),
+        outputs=("input", "baseline") if facts.complete else ("free",),
+    )
+    if temporal_rescaling:
+        return _rescaled(final, request, columns)
+    return _explanation(explain_final(final.estimator, final.X, request), request, final, columns)
 
 
 def attributions(
@@ -13,22 +199,98 @@ def attributions(
     *,
     method,
     target="predicted",
-    output="logit",
+    output="auto",
+    baseline="auto",
+    batch_size=None,
     standardized=False,
     random_state=None,
     **options,
 ):
-    """Attributions of a final estimator, in the form that `net.attribute` returns."""
-    options |= {"method": method, "target": target, "output": output}
-    options |= {"standardized": standardized, "random_state": random_state}
-    if hasattr(estimator, "attribute"):
-        accepted = inspect.signature(estimator.attribute).parameters
-        options = {name: value for name, value in options.items() if name in accepted}
-        return estimator.attribute(X, **options)
-    if isinstance(estimator, NeuralNet) and method in METHODS:
-        found = attribute_net(estimator, X, **options)
-        return in_form(found, per_output=isinstance(target, str) and target == "all")
-    raise TypeError(
-        "estimator must have a method `attribute` to compute attributions, or be a skorch net, got "
-        f"{type(estimator).__name__}."
+    """Attributions of a final estimator, in the form that `net.attribute` returns.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        No pipeline and no search; see `unwrap`.
+    X : object
+        Samples, as the estimator sees them.
+    method, target, output, baseline, batch_size, standardized, random_state, **options
+        As for :func:`explain`. An estimator with a method `attribute` of its own is asked for what
+        needs gradients.
+
+    Returns
+    -------
+    ndarray of the shape of X, or list of ndarray
+        NaN on padding.
+    """
+    seed = None if random_state is None else seed_from(random_state)
+    if not (has_own_attribute(estimator) and method not in METHODS):
+        method_named(method)
+        if not has_own_attribute(estimator):
+            options = check_options(method, options)
+        check_baseline(baseline, method)
+    request = Request(
+        method, target, output, baseline, options, None, batch_size, standardized, seed
     )
+    found = explain_final(estimator, X, request)
+    return in_form(found, per_output=isinstance(target, str) and target == "all")
+
+
+def _explanation(found, request, final, columns):
+    every = isinstance(request.target, str) and request.target == "all"
+    values = np.asarray(found.values)
+    samples = np.asarray(found.samples)
+    kind = "tokens" if found.tokens else _KINDS.get(samples.ndim, "other")
+    values, data, names = columns.named(
+        values, samples, kind, hidden_together=request.labels is not None
+    )
+    classes = None
+    if every:
+        classes = range(values.shape[1]) if found.classes is None else found.classes
+    if found.lengths is not None:
+        values = np.array(values)
+        without_padding(values, found.lengths, 2 if every else 1)
+    return Explanation(
+        values,
+        data=data,
+        kind=kind,
+        method=request.method,
+        output=found.output,
+        target="all" if every else _labels(request.target, found),
+        baseline=_baseline(request, found),
+        explained_output=found.outputs,
+        baseline_output=found.baseline_outputs,
+        feature_names=names,
+        lengths=found.lengths,
+        classes=None if classes is None else list(classes),
+        index=final.originals.index if hasattr(final.originals, "iloc") else None,
+        standardized=request.standardized,
+        temporal_rescaling=False,
+    )
+
+
+def _labels(target, found):
+    """Labels that are explained, one a sample, or None of the only output."""
+    if not isinstance(target, str) and target is not None:
+        return target
+    if found.index is None or (found.output == "prediction" and found.index.max() == 0):
+        return None
+    index = found.index
+    if index.ndim > 1:
+        texts = [", ".join(map(str, np.flatnonzero(row))) or "none" for row in index]
+        return np.array(texts, dtype=object)
+    index = index.astype(int)
+    return index if found.classes is None else np.asarray(found.classes)[index]
+
+
+def _baseline(request, found):
+    if request.facts.baseline is None:
+        return None
+    if isinstance(found.baseline, str) or (found.tokens and isinstance(request.baseline, str)):
+        return request.baseline
+    baseline = np.asarray(found.baseline)
+    return baseline[0] if len(baseline) == 1 and baseline.ndim > 1 else baseline
+
+
+def _rescaled(final, request, columns):
+    raise NotImplementedError

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from sgt_sklearn.preprocessing import TokenEncoder, feature_groups
+from sgt_sklearn.preprocessing._sources import fitted_input
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Final:
         The input as that estimator sees it.
     originals : object
         The input as the caller passed it.
+    original_names : list of str or None
+        A name for each column of `originals`, where they are known or the steps tell groups.
     feature_names : list of str or None
         A name for each column (last axis of tables and series) of X, where they are known.
     groups : ndarray of str objects, shape (n_columns,), or None
@@ -39,13 +42,14 @@ class Final:
     estimator: Any
     X: Any
     originals: Any
+    original_names: list | None
     feature_names: list | None
     groups: np.ndarray | None
     token_encoder: TokenEncoder | None
     steps: list
 
 
-def unwrap(estimator, X):
+def unwrap(estimator, X, feature_names=None):
     """Find the last predictor, and transform X into what that predictor sees.
 
     A fitted search stands for its `best_estimator_`, a frozen estimator for what it holds, a
@@ -57,6 +61,8 @@ def unwrap(estimator, X):
         A predictor, pipeline, search or frozen estimator.
     X : array-like
         Input of `estimator`.
+    feature_names : list of str, default=None
+        Names of the columns of X; None takes those of a data frame, or of training.
 
     Returns
     -------
@@ -68,7 +74,7 @@ def unwrap(estimator, X):
     NotFittedError
         If `estimator` is not fitted.
     ValueError
-        If a search did not keep its best estimator.
+        If a search did not keep its best estimator, or names do not fit the columns of X.
     TypeError
         If `estimator` is no estimator, or a pipeline does not end in a predictor.
     """
@@ -77,12 +83,19 @@ def unwrap(estimator, X):
     transformers = [step for step, _ in steps]
     encoders = [step for step in transformers if isinstance(step, TokenEncoder)]
     encoder = encoders[-1] if encoders else None
-    names = groups = None
+    originals = names = groups = None
     if encoder is None:
-        originals = _names_of(X, [estimator, *transformers, final])
-        names = _names_after(originals, steps, seen)
-        groups = _groups(originals, transformers, seen)
-    return Final(final, seen, X, names, groups, encoder, transformers)
+        fitted = _names_of(X, [estimator, *transformers, final])
+        originals = fitted if feature_names is None else _check_names(feature_names, X)
+        names = _names_after(fitted, originals, steps, seen)
+        groups = _groups(transformers, seen)
+    if groups is not None:
+        known = fitted_input(Pipeline(_named(transformers)), "feature_names_in_")
+        known = [f"x{i}" for i in range(n_columns(X) or 0)] if known is None else list(known)
+        originals = known if originals is None or len(originals) != len(known) else originals
+        renamed = dict(zip(known, originals, strict=True))
+        groups = np.array([renamed.get(label, label) for label in groups], dtype=object)
+    return Final(final, seen, X, originals, names, groups, encoder, transformers)
 
 
 def _descend(estimator, X, steps):
@@ -152,12 +165,24 @@ def _names_of(X, estimators):
     return names if names is not None and len(names) == n_columns(X) else None
 
 
-def _names_after(names, steps, X):
+def _check_names(names, X):
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"feature_names must be a list of str, got {names!r:.80}.")
+    names, n = list(names), n_columns(X)
+    if n is not None and len(names) != n:
+        raise ValueError(
+            f"feature_names must name the {n} columns of X, got {len(names)} names: {names[:5]}."
+        )
+    return names
+
+
+def _names_after(fitted, originals, steps, X):
+    if not steps:
+        return originals
+    names = fitted
     for step, transformed in steps:
         given = _column_names(transformed)
-        if given is None:
-            given = _names_out(step, names)
-        names = given
+        names = _names_out(step, names) if given is None else given
     return names if names is not None and len(names) == n_columns(X) else None
 
 
@@ -171,15 +196,15 @@ def _names_out(step, names):
     return None
 
 
-def _groups(names, transformers, X):
+def _named(transformers):
+    return [(str(i), step) for i, step in enumerate(transformers)]
+
+
+def _groups(transformers, X):
     if not transformers or getattr(X, "ndim", 0) != 2:
         return None
-    pipeline = Pipeline([(str(i), step) for i, step in enumerate(transformers)])
-    for inputs in (None, names):
-        try:
-            groups = feature_groups(pipeline, inputs)
-        except Exception:
-            continue
-        if len(groups) == X.shape[1]:
-            return groups
-    return None
+    try:
+        groups = feature_groups(Pipeline(_named(transformers)))
+    except Exception:  # the steps leave it open, as they may
+        return None
+    return groups if len(groups) == X.shape[1] else None

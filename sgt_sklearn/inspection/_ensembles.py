@@ -1,0 +1,225 @@
+"""Explanations of ensembles: the mean of those of their nets."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import BaggingClassifier, BaggingRegressor, VotingClassifier, VotingRegressor
+
+from sgt_sklearn.estimators._attribute import Attributed
+from sgt_sklearn.inspection._unwrap import unwrap
+
+
+@dataclass(frozen=True)
+class Member:
+    """A part of an ensemble.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        The part.
+    weight : float
+        Its share of the ensemble.
+    columns : ndarray of int or None
+        Columns of X that it sees; None is all.
+    coded : bool
+        Whether its labels are positions in the `classes_` of the ensemble.
+    """
+
+    estimator: Any
+    weight: float
+    columns: np.ndarray | None = None
+    coded: bool = False
+
+
+def members_of(estimator):
+    """The parts that an ensemble takes the mean of, or None of any other estimator.
+
+    A regressor of a transformed target is an ensemble of one, explained in the units of the
+    transformed target.
+    """
+    if isinstance(estimator, CalibratedClassifierCV):
+        parts = [part.estimator for part in estimator.calibrated_classifiers_]
+        return [Member(part, 1 / len(parts)) for part in parts]
+    if isinstance(estimator, (BaggingClassifier, BaggingRegressor)):
+        parts = list(zip(estimator.estimators_, estimator.estimators_features_, strict=True))
+        coded = isinstance(estimator, BaggingClassifier)
+        return [Member(part, 1 / len(parts), columns, coded) for part, columns in parts]
+    if isinstance(estimator, (VotingClassifier, VotingRegressor)):
+        parts = estimator.estimators_
+        weights = estimator._weights_not_none
+        weights = np.ones(len(parts)) if weights is None else np.asarray(weights, dtype=float)
+        coded = isinstance(estimator, VotingClassifier)
+        return [
+            Member(part, weight, coded=coded)
+            for part, weight in zip(parts, weights / weights.sum(), strict=True)
+        ]
+    if isinstance(estimator, TransformedTargetRegressor):
+        return [Member(estimator.regressor_, 1.0)]
+    return None
+
+
+def explain_members(estimator, members, X, request, explain):
+    """Explain an ensemble by the weighted mean over its members.
+
+    Parameters
+    ----------
+    estimator : fitted ensemble
+        The ensemble, which settles once what is predicted.
+    members : list of Member
+        Its members.
+    X : array-like of shape (n_samples, ...)
+        Samples, as the ensemble sees them.
+    request : Request
+        What is asked.
+    explain : callable
+        `explain_final`.
+
+    Returns
+    -------
+    Attributed
+        The attributions.
+    """
+    target = request.target
+    classes = getattr(estimator, "classes_", None) if is_classifier(estimator) else None
+    every = isinstance(target, str) and target == "all"
+    index = None
+    if classes is not None and not every:
+        predicted = isinstance(target, str) and target == "predicted"
+        labels = np.asarray(estimator.predict(X)) if predicted else np.asarray(target)
+        index = _places(labels, classes, len(X))
+    total = None
+    for i, member in enumerate(members):
+        asked = request if request.seed is None else replace(request, seed=request.seed + i)
+        found = _explain_member(member, X, asked, classes, index, explain)
+        total = found if total is None else _added(total, found)
+    return Attributed(
+        **{**vars(total), "index": index, "classes": classes, "baseline": request.baseline}
+    )
+
+
+def _places(labels, classes, n_samples):
+    if labels.ndim > 1 or (labels.ndim == 1 and len(labels) != n_samples):
+        raise ValueError(
+            "target must be 'predicted', 'all', a label, or one label a row, shape "
+            f"({n_samples},), got shape {labels.shape}."
+        )
+    labels = np.broadcast_to(labels, (n_samples,))
+    found = labels[:, None] == np.asarray(classes)[None, :]
+    if not found.any(axis=1).all():
+        raise ValueError(
+            f"target must be 'predicted', 'all' or labels of classes_ {classes}, got "
+            f"{labels[~found.any(axis=1)][0]!r}."
+        )
+    return found.argmax(axis=1)
+
+
+def _explain_member(member, X, request, classes, index, explain):
+    """Weighted attributions of a member in the columns and classes of the ensemble."""
+    seen = X if member.columns is None else np.asarray(X)[:, member.columns]
+    final = unwrap(member.estimator, seen)
+    own = _classes_of(member, final, classes)
+    missing = None
+    if index is not None and own is not None:
+        # a member that met no sample of a class says nothing of it
+        missing = ~np.isin(index, own)
+        labels = np.where(missing, own[0], index)
+        request = replace(request, target=labels if member.coded else np.asarray(classes)[labels])
+    if final.steps and not isinstance(request.baseline, str):
+        raise ValueError(
+            "baseline must be a name where the members of an ensemble are pipelines, each with a "
+            f"space of its own, got an array of shape {np.shape(request.baseline)}."
+        )
+    if member.columns is not None:
+        request = _in_columns(request, member.columns)
+    found = explain(final.estimator, final.X, request)
+    values = np.asarray(found.values, dtype=np.float64) * member.weight
+    if final.steps:
+        values = _in_original_columns(values, final)
+    samples = found.samples if not final.steps else np.asarray(seen)
+    outputs = {
+        name: None if getattr(found, name) is None else getattr(found, name) * member.weight
+        for name in ("outputs", "baseline_outputs")
+    }
+    if missing is not None:
+        values[missing] = 0.0
+        for each in outputs.values():
+            if each is not None:
+                each[missing] = 0.0
+    if index is None and own is not None:  # all classes
+        values = _in_classes(values, own, classes)
+        outputs = {
+            name: None if each is None else _in_classes(each, own, classes)
+            for name, each in outputs.items()
+        }
+    if member.columns is not None:
+        values = _scattered(values, member.columns, np.shape(X)[1])
+        samples = np.asarray(X)
+    return Attributed(**{**vars(found), **outputs, "values": values, "samples": samples})
+
+
+def _classes_of(member, final, classes):
+    """Positions of the classes of a member among those of the ensemble."""
+    if classes is None:
+        return None
+    known = getattr(final.estimator, "classes_", None)
+    if known is None:
+        return np.arange(len(classes))
+    if member.coded:
+        return np.asarray(known).astype(int)
+    return np.array([int(np.flatnonzero(np.asarray(classes) == label)[0]) for label in known])
+
+
+def _in_columns(request, columns):
+    changes = {}
+    if request.labels is not None:
+        changes["labels"] = np.unique(request.labels[columns], return_inverse=True)[1]
+    if not isinstance(request.baseline, str) and np.ndim(request.baseline):
+        changes["baseline"] = np.asarray(request.baseline)[..., columns]
+    return replace(request, **changes)
+
+
+def _in_original_columns(values, final):
+    """Sums over the columns that the steps made of each column of the input."""
+    shape = np.shape(final.originals)
+    if final.groups is None:
+        if values.shape[-len(shape) + 1 :] == shape[1:]:
+            return values
+        raise ValueError(
+            "estimator must be an ensemble whose members see the columns of X, or pipelines whose "
+            "steps tell which column theirs come from (see preprocessing.feature_groups). Put the "
+            "steps before the ensemble, in one pipeline."
+        )
+    places = {name: i for i, name in enumerate(final.original_names)}
+    unknown = [label for label in final.groups if label not in places]
+    if unknown:
+        raise ValueError(
+            f"estimator must be an ensemble whose members see the columns of X, got a pipeline "
+            f"that combines several of them into {unknown[0]!r}. Put the steps before the "
+            "ensemble, in one pipeline."
+        )
+    columns = np.array([places[label] for label in final.groups])
+    return _scattered(values, columns, len(places))
+
+
+def _scattered(values, columns, n_columns):
+    whole = np.zeros((*values.shape[:-1], n_columns))
+    np.add.at(whole, (..., columns), values)
+    return whole
+
+
+def _in_classes(values, own, classes):
+    whole = np.zeros((len(values), len(classes), *values.shape[2:]))
+    whole[:, own] = values
+    return whole
+
+
+def _added(total, found):
+    sums = {
+        name: None if getattr(total, name) is None else getattr(total, name) + getattr(found, name)
+        for name in ("values", "outputs", "baseline_outputs")
+    }
+    return Attributed(**{**vars(total), **sums})
