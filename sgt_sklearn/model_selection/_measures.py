@@ -13,6 +13,7 @@ from sgt_sklearn import metrics as _metrics
 from sgt_sklearn.inspection._explain import attributions
 from sgt_sklearn.inspection._methods import method_named
 from sgt_sklearn.inspection._unwrap import unwrap
+from sgt_sklearn.metrics import get_interpretability_scorer_names, make_interpretability_scorer
 from sgt_sklearn.metrics._resolve import takes_tokens
 
 CONFIDENCE = "mean_confidence"
@@ -42,6 +43,11 @@ _MASKED = {
     "relevance_rank_accuracy": (_metrics.relevance_rank_accuracy, "share"),
     "relevance_roc_auc": (_metrics.relevance_roc_auc, 0.5),
 }
+
+
+_OF_ATTRIBUTIONS = (*_PERTURBING, *_DESCRIBING, *_MASKED)
+# those that compute attributions of their own
+_BY_SCORER = tuple(sorted({*get_interpretability_scorer_names()} - {*_OF_ATTRIBUTIONS}))
 
 
 class Measures:
@@ -79,24 +85,17 @@ class Measures:
                 found[label, ""] = metric(model, X, y)
             elif metric == CONFIDENCE:
                 found[label, ""] = _confidence(model.predict_proba(X), y)
-            elif metric in _PERTURBING or metric in _DESCRIBING or metric in _MASKED:
+            elif metric in _OF_ATTRIBUTIONS or metric in _BY_SCORER:
                 by_method[label] = metric
             else:
                 found[label, ""] = get_scorer(metric)(model, X, y)
         if by_method:
             final = unwrap(model, X)
             for method in self._methods_of(final.estimator):
-                values = attributions(
-                    final.estimator,
-                    final.X,
-                    method=method,
-                    target="predicted",
-                    standardized=True,
-                    random_state=seed,
+                of_method = self._measure_method(
+                    by_method, method, final, model, X, y, relevance, seed
                 )
-                for label, metric in by_method.items():
-                    value = self._measure(metric, values, model, X, y, relevance, seed)
-                    found[label, method] = value
+                found |= {(label, method): value for label, value in of_method.items()}
         return {key: float(value) for key, value in found.items()}
 
     def chance(self, y_train, y_test, relevance):
@@ -108,21 +107,38 @@ class Measures:
             if metric in _MASKED:
                 level = _MASKED[metric][1]
                 levels[label] = _relevant_share(relevance) if level == "share" else level
-            elif metric in _PERTURBING and "gap" in metric:
+            elif "gap" in metric:
                 levels[label] = 0.0
-            elif metric not in _PERTURBING:
+            elif metric in get_scorer_names():
                 scorer = functools.partial(_score_by_name, metric)
                 levels[label] = _dummy_score(scorer, self.classifies, y_train, y_test)
         return {label: level for label, level in levels.items() if level is not None}
 
-    def _measure(self, metric, values, model, X, y, relevance, seed):
-        if metric in _DESCRIBING:
-            return _DESCRIBING[metric](values)
-        if metric in _MASKED:
-            return _MASKED[metric][0](values, relevance)
+    def _measure_method(self, metrics, method, final, model, X, y, relevance, seed):
+        """Return values by label; attributions are computed once for all that need them."""
+        found, values = {}, None
+        if not set(metrics.values()).isdisjoint(_OF_ATTRIBUTIONS):
+            values = attributions(
+                final.estimator,
+                final.X,
+                method=method,
+                target="predicted",
+                standardized=True,
+                random_state=seed,
+            )
         options = {"random_state": seed} | self.params
-        result = _PERTURBING[metric](model, X, y, attributions=values, **options)
-        return result.gap if metric == "removal_gap" else result
+        for label, metric in metrics.items():
+            if metric in _DESCRIBING:
+                found[label] = _DESCRIBING[metric](values)
+            elif metric in _MASKED:
+                found[label] = _MASKED[metric][0](values, relevance)
+            elif metric in _PERTURBING:
+                result = _PERTURBING[metric](model, X, y, attributions=values, **options)
+                found[label] = result.gap if metric == "removal_gap" else result
+            else:
+                scorer = make_interpretability_scorer(metric, method=method, **options)
+                found[label] = scorer(model, X, y)
+        return found
 
     def _methods_of(self, final):
         if self.methods is not None:
@@ -188,7 +204,7 @@ class Measures:
             raise ValueError(
                 f"metrics may hold {name!r} for classifiers only, got a regressor. Leave it out."
             )
-        if name not in (CONFIDENCE, *_PERTURBING, *_DESCRIBING, *_MASKED):
+        if name not in metric_names():
             _check_scorer_name("metrics", name)
 
     def _read_params(self, metric_params):
@@ -196,7 +212,12 @@ class Measures:
         if not isinstance(params, Mapping):
             raise TypeError(f"metric_params must be a dict or None, got {metric_params!r}.")
         for metric in self.metrics.values():
-            if callable(metric) or metric not in _PERTURBING:
+            if callable(metric):
+                continue
+            if metric in _BY_SCORER:
+                # raises for what the metric does not know
+                make_interpretability_scorer(metric, **params)
+            if metric not in _PERTURBING:
                 continue
             known = inspect.signature(_PERTURBING[metric]).parameters.values()
             known = {p.name for p in known if p.kind is p.KEYWORD_ONLY}
@@ -212,7 +233,7 @@ class Measures:
 
 def metric_names():
     """Names of metrics that are not scorers of scikit-learn, sorted."""
-    return sorted((CONFIDENCE, *_PERTURBING, *_DESCRIBING, *_MASKED))
+    return sorted((CONFIDENCE, *_OF_ATTRIBUTIONS, *_BY_SCORER))
 
 
 def _read_methods(methods):

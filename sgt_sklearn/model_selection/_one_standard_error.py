@@ -67,12 +67,13 @@ def one_standard_error_refit(cv_results=None, *, score="auto", interpretability=
     more than that competes [1]_; of several best the one with the smallest standard error counts.
     Ties go to the higher score, then to the setting that comes first.
 
-    A predictor that ignores its input is never chosen: each of its gaps is exactly 0 in every
-    split, as are its sensitivity and its infidelity. It is recognised by any name in
-    `interpretability` that has this value (within 1e-7, the rounding of single precision); a score
-    against a known relevance mask does not show it, so name a gap beside one. A setting with a
-    missing score or gap (a fit failed) is not chosen either. Where this leaves nothing within one
-    standard error, the best score of the others is chosen, with a warning.
+    A predictor that ignores its input is never chosen. It is recognised by its gaps (names that
+    end in "gap"), which are all exactly 0 in every split (within 1e-7, the rounding of single
+    precision). Without a gap any name in `interpretability` with this value tells it, as
+    sensitivity and infidelity do; they are 0 for some useful models too, and a score against a
+    known relevance mask does not show it: name a gap beside them. A setting with a missing score
+    or gap (a fit failed) is not chosen either. Where this leaves nothing within one standard
+    error, the best score of the others is chosen, with a warning.
 
     References
     ----------
@@ -199,7 +200,7 @@ def _choose(cv_results, score, names):
             "error_score='raise' to see why."
         )
     bar, error = _bar(scores)
-    ignorant = np.any([values.zero for values in choosers], axis=0)
+    ignorant = _ignore_their_input(choosers)
     eligible = scores.finite & ~ignorant & np.all([v.finite for v in choosers], axis=0)
     if not eligible.any():
         raise ValueError(
@@ -246,6 +247,7 @@ class _Values:
         self.splits = np.array(splits).reshape(len(splits), len(self.mean))
         self.finite = np.isfinite(self.mean) & np.isfinite(self.splits).all(axis=0)
         self.mean = np.where(self.finite, self.mean, -np.inf)
+        self.is_gap = name.endswith("gap")
         self.zero = self.finite & (np.abs(self.splits) <= _ROUNDING).all(axis=0)
 
 
@@ -259,6 +261,14 @@ def _bar(scores):
     return best - errors.min() - slack, errors.min()
 
 
+def _ignore_their_input(choosers):
+    """Return which settings have the values of a predictor that ignores its input."""
+    gaps = [values.zero for values in choosers if values.is_gap]
+    if gaps:
+        return np.all(gaps, axis=0)
+    return np.any([values.zero for values in choosers], axis=0)
+
+
 def _most_interpretable(candidates, scores, choosers):
     """Return the candidate of the lowest mean rank; ties: higher score, then the first."""
     ranks = [rankdata(-values.mean[candidates]) for values in choosers]
@@ -267,7 +277,7 @@ def _most_interpretable(candidates, scores, choosers):
 
 
 def _warn_of_gaps(chosen, choosers):
-    low = [v for v in choosers if v.name.endswith("gap") and v.mean[chosen] <= 0]
+    low = [v for v in choosers if v.is_gap and v.mean[chosen] <= 0]
     if low:
         shown = ", ".join(f"{values.name} {_rounded(values.mean[chosen])}" for values in low)
         warnings.warn(

@@ -22,6 +22,7 @@ from sgt_sklearn.metrics import (
     comprehensiveness_gap,
     get_interpretability_scorer,
     gini_sparseness,
+    make_interpretability_scorer,
     relevance_average_precision,
     relevance_mass_accuracy,
     removal_curve,
@@ -175,6 +176,7 @@ def test_each_method_and_kind_of_metric(table, quick):
             "log loss": "neg_log_loss",
             "mine": lambda model, X, y: len(X),
             "scorer": get_interpretability_scorer("sufficiency_gap"),
+            "neg_max_sensitivity": "neg_max_sensitivity",
         },
         methods=["saliency", "integrated_gradients"],
         metric_params={"n_draws": 2},
@@ -196,6 +198,9 @@ def test_each_method_and_kind_of_metric(table, quick):
             "curve": curve.gap,
             "precision": relevance_average_precision(values, relevance),
             "mass": relevance_mass_accuracy(values, relevance),
+            "neg_max_sensitivity": make_interpretability_scorer(
+                "neg_max_sensitivity", method=method, n_draws=2, random_state=0
+            )(model, X_test, y_test),
         }
         for metric, value in expected.items():
             assert means[metric, method] == pytest.approx(value, abs=1e-6)
@@ -299,6 +304,15 @@ def test_several_labels(quick):
     proba = net(random_state=0).fit(X_train, Y_train).predict_proba(X_test)
     assert runs["value"].iloc[-1] == pytest.approx(np.abs(proba - 0.5).mean() + 0.5)
     assert list(found["metric"].unique()) == ["accuracy", "mean_confidence"]
+
+
+def test_of_several_best_decays_the_strongest_is_taken(quick):
+    X = np.repeat([[-1.0, 0.0], [1.0, 0.0]], 20, axis=0)
+    y = np.repeat([0, 1], 20)
+    options = {"controls": ["weight decay"], "weight_decays": [0.0, 0.5, 0.1]}
+    found = quick(net(max_epochs=20), X, y, **options, n_seeds=2)
+    assert (found["mean"] == 1).all()
+    assert found.attrs["weight_decay"] == [0.5, 0.5]
 
 
 # seeds, progress, failures

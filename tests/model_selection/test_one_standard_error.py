@@ -152,6 +152,22 @@ def test_a_gap_of_zero_in_one_split_is_no_constant_predictor():
     assert one_standard_error_refit(found) == 0
 
 
+def test_what_tells_a_constant_predictor():
+    zero, some = [0.0, 0.0], [0.1, 0.1]
+    values = {"acc": [BEST, BEST], "b_gap": [zero, some], "mine": [some, zero]}
+    rule = {"score": "acc", "interpretability": ["b_gap", "mine"]}
+    with pytest.warns(UserWarning, match="at chance level"):
+        # by its gap: a linear model has no sensitivity either
+        assert one_standard_error_refit(results(**values), **rule) == 1
+    both = results(**values, a_gap=[some, some])
+    # one gap above 0 is enough
+    assert one_standard_error_refit(both, score="acc", interpretability=["a_gap", "b_gap"]) == 1
+    with pytest.warns(UserWarning, match="at chance level"):
+        assert (
+            one_standard_error_refit(results(**values), score="acc", interpretability="mine") == 0
+        )
+
+
 @pytest.mark.parametrize("gaps", [[[0, 0], [0, 0]], [[0, 0], [np.nan, 0.1]]])
 def test_nothing_can_be_chosen(gaps):
     with pytest.raises(ValueError, match="no setting can be chosen: each one failed or ignores"):
