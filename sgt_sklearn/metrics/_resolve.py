@@ -47,8 +47,7 @@ def compute_attributions(net, samples, method, target, random_state, **options):
             "a function of yours returns as `attributions=`."
         )
     if method == "auto":
-        # the length of the gradient is the same for all tokens behind a mean over them
-        method = "input_x_gradient" if samples.tokens else "saliency"
+        method = default_method(samples.tokens)
     options = {"method": method, "target": target, "standardized": True} | options
     if hasattr(net, "attribute"):
         if "random_state" in inspect.signature(net.attribute).parameters:
@@ -60,6 +59,12 @@ def compute_attributions(net, samples, method, target, random_state, **options):
         raise TypeError(
             f"{error} Or pass `attributions=` of shape {samples.array.shape}."
         ) from error
+
+
+def default_method(tokens):
+    """Return the method that "auto" stands for."""
+    # the length of the gradient is the same for all tokens behind a mean over them
+    return "input_x_gradient" if tokens else "saliency"
 
 
 def target_columns(net, target, n_samples, n_outputs):

@@ -3,8 +3,16 @@
 import functools
 import inspect
 
+from sklearn import get_config
+from sklearn.utils.metadata_routing import MetadataRequest
+
 from sgt_sklearn.metrics._checks import describe
 from sgt_sklearn.metrics._comprehensiveness import comprehensiveness, comprehensiveness_gap
+from sgt_sklearn.metrics._consistency import masking_consistency
+from sgt_sklearn.metrics._entropy import attribution_entropy
+from sgt_sklearn.metrics._infidelity import infidelity, infidelity_gap
+from sgt_sklearn.metrics._kurtosis import attribution_kurtosis
+from sgt_sklearn.metrics._max_sensitivity import max_sensitivity, max_sensitivity_gap
 from sgt_sklearn.metrics._precision_recall import benchmark_precision_recall
 from sgt_sklearn.metrics._relevance import (
     pointing_game,
@@ -13,6 +21,7 @@ from sgt_sklearn.metrics._relevance import (
     relevance_rank_accuracy,
     relevance_roc_auc,
 )
+from sgt_sklearn.metrics._relevance_scorer import of_estimator
 from sgt_sklearn.metrics._removal import removal_curve
 from sgt_sklearn.metrics._sparseness import gini_sparseness
 from sgt_sklearn.metrics._sufficiency import sufficiency, sufficiency_gap
@@ -24,37 +33,50 @@ def _removal_gap(estimator, X, y, **options):
     return removal_curve(estimator, X, y, **options).gap
 
 
+_RELEVANCE = (
+    pointing_game,
+    relevance_average_precision,
+    relevance_mass_accuracy,
+    relevance_rank_accuracy,
+    relevance_roc_auc,
+)
 # name: (function of estimator, X and y; the public function it stands for)
 _METRICS = {
     "comprehensiveness_gap": (comprehensiveness_gap, comprehensiveness_gap),
+    "neg_infidelity": (infidelity_gap, infidelity_gap),
+    "neg_max_sensitivity": (max_sensitivity_gap, max_sensitivity_gap),
     "removal_gap": (_removal_gap, removal_curve),
     "sufficiency_gap": (sufficiency_gap, sufficiency_gap),
-}
+} | {metric.__name__: (of_estimator(metric), metric) for metric in _RELEVANCE}
 
 _RAW = (
     "a measure that a useless model cannot win, got {name!r}: its raw value follows the "
     "confidence and brittleness of the model, and one that ignores its input has perfect "
     "sufficiency. Use '{name}_gap', the same against a random order."
 )
-_SPARSE = (
+_BEST_WITHOUT = (
+    "a measure that a useless model cannot win, got {name!r}: one that ignores its input has the "
+    "best value. Use '%s', the same against a control on the same model."
+)
+_SPREAD = (
     "a measure that a useless model cannot win, got {name!r}: a model that ignores nearly all of "
     "its input can be the sparsest. Measure it beside a score, with "
     "`{name}(estimator.attribute(X, standardized=True))`, or pass a callable (estimator, X, y)."
 )
-_MASKED = (
-    "computable from the estimator, X and y, got {name!r}, which needs a relevance mask. Pass a "
-    "callable (estimator, X, y) that knows the mask."
+_CURVES = (
+    "one number, got {name!r}, which is several. Pass a callable (estimator, X, y) that picks one "
+    "of them."
 )
 # name: (public function; what a metric must be instead)
 _REFUSED = {
-    "benchmark_precision_recall": (benchmark_precision_recall, _MASKED),
+    "attribution_entropy": (attribution_entropy, _SPREAD),
+    "attribution_kurtosis": (attribution_kurtosis, _SPREAD),
+    "benchmark_precision_recall": (benchmark_precision_recall, _CURVES),
     "comprehensiveness": (comprehensiveness, _RAW),
-    "gini_sparseness": (gini_sparseness, _SPARSE),
-    "pointing_game": (pointing_game, _MASKED),
-    "relevance_average_precision": (relevance_average_precision, _MASKED),
-    "relevance_mass_accuracy": (relevance_mass_accuracy, _MASKED),
-    "relevance_rank_accuracy": (relevance_rank_accuracy, _MASKED),
-    "relevance_roc_auc": (relevance_roc_auc, _MASKED),
+    "gini_sparseness": (gini_sparseness, _SPREAD),
+    "infidelity": (infidelity, _BEST_WITHOUT % "neg_infidelity"),
+    "masking_consistency": (masking_consistency, _BEST_WITHOUT % "sufficiency_gap"),
+    "max_sensitivity": (max_sensitivity, _BEST_WITHOUT % "neg_max_sensitivity"),
     "sufficiency": (sufficiency, _RAW),
 }
 
@@ -77,7 +99,9 @@ def get_interpretability_scorer_names():
     --------
     >>> from sgt_sklearn.metrics import get_interpretability_scorer_names
     >>> get_interpretability_scorer_names()
-    ['comprehensiveness_gap', 'removal_gap', 'sufficiency_gap']
+    ['comprehensiveness_gap', 'neg_infidelity', 'neg_max_sensitivity', 'pointing_game',
+     'relevance_average_precision', 'relevance_mass_accuracy', 'relevance_rank_accuracy',
+     'relevance_roc_auc', 'removal_gap', 'sufficiency_gap']
     """
     return sorted(_METRICS)
 
@@ -138,18 +162,24 @@ def make_interpretability_scorer(metric, **kwargs):
         Keyword arguments of the metric, for example `fractions`, `outcome="flip"` or `groups`.
         `random_state` is 0 unless given, so that a search draws the same replacements and random
         orders for all candidates of a split and repeats exactly; pass None for fresh draws. A
-        function of your own gets what you give and nothing else.
+        function of your own gets what you give and nothing else. Of the names that need known
+        relevance: `method`, `target`, `random_state` and, where one mask serves all samples,
+        `relevance`.
 
     Returns
     -------
     callable
-        The scorer. It can be pickled if `metric` can.
+        The scorer. It can be pickled if `metric` can. Masks that differ between samples reach it
+        by metadata routing: `scorer.set_score_request(relevance=True)`, and then
+        `cross_validate(..., params={"relevance": relevance})` or
+        `GridSearchCV(...).fit(X, y, relevance=relevance)`.
 
     Raises
     ------
     ValueError
-        If no scorer has that name, or the metric cannot rank models: raw comprehensiveness and
-        sufficiency, sparseness, and measures that need a relevance mask.
+        If no scorer has that name, or the metric cannot rank models: raw comprehensiveness,
+        sufficiency, infidelity, sensitivity and consistency, how attributions are spread, and
+        what is no single number.
     TypeError
         If `metric` is neither a string nor callable, or the metric does not know a keyword.
 
@@ -158,11 +188,21 @@ def make_interpretability_scorer(metric, **kwargs):
     comprehensiveness_gap : Parameters of "comprehensiveness_gap".
     sufficiency_gap : Parameters of "sufficiency_gap".
     removal_curve : Parameters of "removal_gap".
+    infidelity_gap : Parameters of "neg_infidelity".
+    max_sensitivity_gap : Parameters of "neg_max_sensitivity".
 
     Notes
     -----
-    A constant predictor scores 0 with every named scorer. :func:`gini_sparseness` is none of them:
-    a model that ignores nearly all of its input can be the sparsest.
+    A constant predictor scores 0 with every named scorer that needs no known relevance, and chance
+    with the others. "neg_infidelity" and "neg_max_sensitivity" are the negatives of infidelity and
+    sensitivity above those of permuted attributions: the bare negatives are largest, 0, for a
+    constant predictor. :func:`gini_sparseness` is no scorer: a model that ignores nearly all of
+    its input can be the sparsest.
+
+    Relevance is compared with :func:`sgt_sklearn.inspection.explain` of the estimator,
+    standardised and, in a pipeline, folded onto the original columns: a mask has the shape of its
+    values. For texts and series of unequal length it is a list of masks, or an array with False on
+    padding.
 
     Examples
     --------
@@ -199,11 +239,65 @@ class _InterpretabilityScorer:
     def __init__(self, metric, options):
         self._metric = metric
         self._options = options
+        self._requested = {}
 
-    def __call__(self, estimator, X, y=None):
+    def __call__(self, estimator, X, y=None, **metadata):
+        """Score; `metadata` are what was requested, such as `relevance`."""
         metric = self._metric
+        unknown = sorted(set(metadata) - set(self._metadata()))
+        if unknown:
+            raise TypeError(
+                f"{self!r} takes no metadata but {', '.join(self._metadata()) or 'none'}, got "
+                f"{', '.join(unknown)}."
+            )
         function = _METRICS[metric][0] if isinstance(metric, str) else metric
-        return float(function(estimator, X, y, **self._options))
+        return float(function(estimator, X, y, **self._options | metadata))
+
+    def set_score_request(self, **requests):
+        """Say which metadata scikit-learn is to pass on, as for scorers of scikit-learn.
+
+        Parameters
+        ----------
+        **requests : True, False, None or str
+            `relevance=True`, or the name under which the mask is passed.
+
+        Returns
+        -------
+        self : scorer
+            The scorer itself.
+        """
+        if not get_config()["enable_metadata_routing"]:
+            raise RuntimeError(
+                "set_score_request needs metadata routing, which is off. Enable it with "
+                "sklearn.set_config(enable_metadata_routing=True)."
+            )
+        unknown = sorted(set(requests) - set(self._metadata()))
+        if unknown:
+            raise TypeError(
+                f"{self!r} takes no metadata but {', '.join(self._metadata()) or 'none'}, got a "
+                f"request for {', '.join(unknown)}."
+            )
+        self._requested = dict(requests)
+        return self
+
+    def get_metadata_routing(self):
+        """Return what is requested, a :class:`sklearn.utils.metadata_routing.MetadataRequest`."""
+        request = MetadataRequest(owner=self)
+        for name in self._metadata():
+            request.score.add_request(param=name, alias=self._requested.get(name))
+        return request
+
+    def _metadata(self):
+        """Return the names of the arguments that belong to the samples."""
+        if isinstance(self._metric, str):
+            return ["relevance"] if "relevance" in _options(self._metric) else []
+        try:
+            parameters = list(inspect.signature(self._metric).parameters.values())
+        except (TypeError, ValueError):
+            # a callable that does not tell
+            return []
+        named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return [p.name for p in parameters[3:] if p.kind in named]
 
     def __repr__(self):
         metric = self._metric

@@ -37,9 +37,13 @@ class LinearSoftmax(ClassifierMixin, BaseEstimator):
     def predict(self, X):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
-    def attribute(self, X, *, method="saliency", target="predicted", standardized=False):
+    def attribute(
+        self, X, *, method="saliency", target="predicted", output="logit", standardized=False
+    ):
         labels = self.predict(X) if isinstance(target, str) else np.broadcast_to(target, len(X))
         gradient = self.coef_[np.searchsorted(self.classes_, labels)]
+        if output == "log_proba":
+            gradient = gradient - self.predict_proba(X) @ self.coef_
         if standardized:
             gradient = gradient * self.sd_
         return gradient.reshape(np.shape(X))

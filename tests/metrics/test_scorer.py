@@ -14,12 +14,27 @@ from sgt_sklearn.metrics import (
     comprehensiveness_gap,
     get_interpretability_scorer,
     get_interpretability_scorer_names,
+    infidelity_gap,
     make_interpretability_scorer,
+    max_sensitivity_gap,
     removal_curve,
     sufficiency_gap,
 )
 
-NAMES = ["comprehensiveness_gap", "removal_gap", "sufficiency_gap"]
+NAMES = [
+    "comprehensiveness_gap",
+    "neg_infidelity",
+    "neg_max_sensitivity",
+    "removal_gap",
+    "sufficiency_gap",
+]
+WITH_RELEVANCE = [
+    "pointing_game",
+    "relevance_average_precision",
+    "relevance_mass_accuracy",
+    "relevance_rank_accuracy",
+    "relevance_roc_auc",
+]
 
 
 def mean_attribution(estimator, X, y, *, power=1):
@@ -27,7 +42,7 @@ def mean_attribution(estimator, X, y, *, power=1):
 
 
 def test_names():
-    assert get_interpretability_scorer_names() == NAMES
+    assert get_interpretability_scorer_names() == sorted(NAMES + WITH_RELEVANCE)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,13 +50,15 @@ def test_scorer_equals_its_metric(softmax, table, name):
     X, y = table
     expected = {
         "comprehensiveness_gap": lambda: comprehensiveness_gap(softmax, X, random_state=0),
+        "neg_infidelity": lambda: infidelity_gap(softmax, X, random_state=0),
+        "neg_max_sensitivity": lambda: max_sensitivity_gap(softmax, X, random_state=0),
         "removal_gap": lambda: removal_curve(softmax, X, y, random_state=0).gap,
         "sufficiency_gap": lambda: sufficiency_gap(softmax, X, random_state=0),
     }[name]()
     scorer = get_interpretability_scorer(name)
     assert scorer(softmax, X, y) == expected
     assert type(scorer(softmax, X, y)) is float
-    assert scorer(softmax, X, y) > 0.05
+    assert scorer(softmax, X, y) > 0.005
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,6 +100,9 @@ def test_random_state_is_zero_unless_given(softmax, table):
     ("function", "name"),
     [
         (comprehensiveness_gap, "comprehensiveness_gap"),
+        (infidelity_gap, "neg_infidelity"),
+        (max_sensitivity_gap, "neg_max_sensitivity"),
+        (metrics.relevance_roc_auc, "relevance_roc_auc"),
         (removal_curve, "removal_gap"),
         (sufficiency_gap, "sufficiency_gap"),
     ],
@@ -155,37 +175,43 @@ def test_raw_measures_are_refused(name):
             make_interpretability_scorer(metric)
 
 
-def test_sparseness_is_refused():
+@pytest.mark.parametrize(
+    "name", ["gini_sparseness", "attribution_entropy", "attribution_kurtosis"]
+)
+def test_spread_is_refused(name):
     reason = (
-        r"useless model cannot win, got 'gini_sparseness'.* ignores nearly all of its input .*"
-        r"`gini_sparseness\(estimator.attribute\(X, standardized=True\)\)`, or pass a callable"
+        rf"useless model cannot win, got '{name}'.* ignores nearly all of its input .*"
+        rf"`{name}\(estimator.attribute\(X, standardized=True\)\)`, or pass a callable"
     )
-    for metric in ("gini_sparseness", metrics.gini_sparseness):
+    for metric in (name, getattr(metrics, name)):
         with pytest.raises(ValueError, match=reason):
             make_interpretability_scorer(metric)
     with pytest.raises(ValueError, match=reason):
-        get_interpretability_scorer("gini_sparseness")
+        get_interpretability_scorer(name)
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "instead"),
     [
-        "benchmark_precision_recall",
-        "pointing_game",
-        "relevance_average_precision",
-        "relevance_mass_accuracy",
-        "relevance_rank_accuracy",
-        "relevance_roc_auc",
+        ("infidelity", "neg_infidelity"),
+        ("masking_consistency", "sufficiency_gap"),
+        ("max_sensitivity", "neg_max_sensitivity"),
     ],
 )
-def test_measures_with_a_mask_are_refused(name):
+def test_what_is_best_without_input_is_refused(name, instead):
     for metric in (name, getattr(metrics, name)):
-        with pytest.raises(ValueError, match=f"'{name}', which needs a relevance mask"):
+        with pytest.raises(ValueError, match=f"ignores its input has the best.* Use '{instead}'"):
+            make_interpretability_scorer(metric)
+
+
+def test_what_is_several_numbers_is_refused():
+    for metric in ("benchmark_precision_recall", metrics.benchmark_precision_recall):
+        with pytest.raises(ValueError, match="one number, got 'benchmark_precision_recall', whic"):
             make_interpretability_scorer(metric)
 
 
 def test_bad_input():
-    names = ", ".join(map(repr, NAMES))
+    names = ", ".join(map(repr, sorted(NAMES + WITH_RELEVANCE)))
     with pytest.raises(ValueError, match=f"one of {names} or a callable .*, got 'beauty'"):
         make_interpretability_scorer("beauty")
     with pytest.raises(ValueError, match="got 'beauty'"):
