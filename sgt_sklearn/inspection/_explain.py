@@ -3,13 +3,19 @@
 import numpy as np
 
 from sgt_sklearn._random import seed_from
-from sgt_sklearn.estimators._attribute import check_counts, in_form, without_padding
+from sgt_sklearn._series import padded
+from sgt_sklearn._statistics import FeatureStatistics
+from sgt_sklearn.estimators._attribute import check_counts, without_padding
 from sgt_sklearn.inspection._baselines import check_baseline
+from sgt_sklearn.inspection._explained import resolve_target
 from sgt_sklearn.inspection._explanation import Explanation
-from sgt_sklearn.inspection._finals import Request, explain_final, has_own_attribute
+from sgt_sklearn.inspection._finals import Request, attributions, explain_final
 from sgt_sklearn.inspection._folding import Columns
-from sgt_sklearn.inspection._methods import METHODS, check_options, method_named
+from sgt_sklearn.inspection._methods import check_options, method_named
+from sgt_sklearn.inspection._rescaling import temporal_saliency_rescaling
 from sgt_sklearn.inspection._unwrap import unwrap
+
+__all__ = ["attributions", "explain"]
 
 _KINDS = {2: "tabular", 3: "series", 4: "image"}
 
@@ -166,7 +172,8 @@ def explain(
     """
     facts = method_named(method)
     options = check_options(method, options)
-    check_baseline(baseline, method)
+    if not temporal_rescaling:  # which hides cells, whatever the method does
+        check_baseline(baseline, method)
     check_counts(batch_size=batch_size)
     final = unwrap(estimator, X, feature_names)
     columns = Columns(final, groups, fold)
@@ -191,49 +198,6 @@ def explain(
     if temporal_rescaling:
         return _rescaled(final, request, columns)
     return _explanation(explain_final(final.estimator, final.X, request), request, final, columns)
-
-
-def attributions(
-    estimator,
-    X,
-    *,
-    method,
-    target="predicted",
-    output="auto",
-    baseline="auto",
-    batch_size=None,
-    standardized=False,
-    random_state=None,
-    **options,
-):
-    """Attributions of a final estimator, in the form that `net.attribute` returns.
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-        No pipeline and no search; see `unwrap`.
-    X : object
-        Samples, as the estimator sees them.
-    method, target, output, baseline, batch_size, standardized, random_state, **options
-        As for :func:`explain`. An estimator with a method `attribute` of its own is asked for what
-        needs gradients.
-
-    Returns
-    -------
-    ndarray of the shape of X, or list of ndarray
-        NaN on padding.
-    """
-    seed = None if random_state is None else seed_from(random_state)
-    if not (has_own_attribute(estimator) and method not in METHODS):
-        method_named(method)
-        if not has_own_attribute(estimator):
-            options = check_options(method, options)
-        check_baseline(baseline, method)
-    request = Request(
-        method, target, output, baseline, options, None, batch_size, standardized, seed
-    )
-    found = explain_final(estimator, X, request)
-    return in_form(found, per_output=isinstance(target, str) and target == "all")
 
 
 def _explanation(found, request, final, columns):
@@ -262,7 +226,7 @@ def _explanation(found, request, final, columns):
         baseline_output=found.baseline_outputs,
         feature_names=names,
         lengths=found.lengths,
-        classes=None if classes is None else list(classes),
+        classes=None if classes is None else np.asarray(classes).tolist(),
         index=final.originals.index if hasattr(final.originals, "iloc") else None,
         standardized=request.standardized,
         temporal_rescaling=False,
@@ -277,10 +241,15 @@ def _labels(target, found):
         return None
     index = found.index
     if index.ndim > 1:
-        texts = [", ".join(map(str, np.flatnonzero(row))) or "none" for row in index]
-        return np.array(texts, dtype=object)
+        return label_sets(index)
     index = index.astype(int)
     return index if found.classes is None else np.asarray(found.classes)[index]
+
+
+def label_sets(indicator):
+    """The labels that rows of an indicator matrix hold, as texts."""
+    texts = [", ".join(map(str, np.flatnonzero(row))) or "none" for row in indicator]
+    return np.array(texts, dtype=object)
 
 
 def _baseline(request, found):
@@ -293,4 +262,53 @@ def _baseline(request, found):
 
 
 def _rescaled(final, request, columns):
-    raise NotImplementedError
+    """Explanation of series by temporal saliency rescaling."""
+    if columns.columns is not None or columns.cells is not None:
+        raise ValueError("groups must be None with temporal_rescaling=True, which ranks cells.")
+    series, lengths = padded(final.X)
+    target = resolve_target(final.estimator, final.X, len(series), request.target)
+    several = np.ndim(target) == 2
+    options = {} if request.output == "auto" else {"output": request.output}
+    values = temporal_saliency_rescaling(
+        final.estimator,
+        final.X,
+        method=request.method,
+        target="predicted" if several else target,
+        baseline=_hidden(request.baseline, final.estimator, series, lengths),
+        batch_size=request.batch_size,
+        standardized=request.standardized,
+        random_state=request.seed,
+        **options,
+        **request.options,
+    )
+    if several:
+        target = label_sets(target)
+    baseline = request.baseline
+    return Explanation(
+        values,
+        data=series,
+        kind="series",
+        method=request.method,
+        output="logit" if request.output == "auto" else request.output,
+        target=None if isinstance(target, str) else target,
+        baseline="mean" if isinstance(baseline, str) and baseline == "auto" else baseline,
+        feature_names=final.feature_names,
+        lengths=lengths,
+        standardized=request.standardized,
+        temporal_rescaling=True,
+    )
+
+
+def _hidden(baseline, estimator, series, lengths):
+    """What takes the place of hidden cells."""
+    if not isinstance(baseline, str):
+        return baseline
+    if baseline == "zeros":
+        return 0.0
+    if baseline == "marginal":
+        raise ValueError(
+            "baseline must be 'auto', 'zeros', 'mean' or an array with temporal_rescaling=True, "
+            "got 'marginal'."
+        )
+    statistics = getattr(estimator, "_statistics_", None)
+    return (statistics or FeatureStatistics.from_array(series, lengths=lengths)).mean

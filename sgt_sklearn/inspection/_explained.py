@@ -3,6 +3,9 @@
 import numpy as np
 from sklearn.base import is_classifier, is_regressor
 
+from sgt_sklearn.inspection._finals import attributions, has_own_attribute
+from sgt_sklearn.inspection._methods import METHODS
+
 _MULTILABEL_OUTPUTS = ("logit", "margin")
 
 
@@ -11,12 +14,11 @@ def explainer(estimator, X, n_samples, method, target, baseline, options):
 
     `baseline` has shape (n_timesteps, n_features), or is None where the method chooses its own.
     """
-    if not callable(method) and not hasattr(estimator, "attribute"):
+    explains = hasattr(estimator, "attribute") or hasattr(estimator, "predict")
+    if not callable(method) and not explains:
         raise TypeError(
-            "estimator must have a method `attribute`, got "
-            f"{type(estimator).__name__}. Of a pipeline or search, pass the net inside "
-            "(`pipeline[-1]`, `search.best_estimator_`) and X as that net sees it; or pass a "
-            "function (X, target) as `method`."
+            "estimator must be a net, or have a method `predict` or `attribute`, got "
+            f"{type(estimator).__name__}; or pass a function (X, target) as `method`."
         )
     if callable(method) and options:
         raise TypeError(
@@ -39,16 +41,28 @@ def explainer(estimator, X, n_samples, method, target, baseline, options):
         if callable(method):
             return check_values(method(form, part), copies)
         named = dict(options)
-        if baseline is not None:
+        if baseline is not None and _takes_baseline(estimator, method):
             named["baseline"] = baseline[: copies.shape[1]]
         if signs is None:
-            values = estimator.attribute(form, method=method, target=part, **named)
+            values = _attributions(estimator, form, method=method, target=part, **named)
             return check_values(values, copies)
         # the explained scalar is the sum of the labels' logits, each with the predicted sign
-        each = estimator.attribute(form, method=method, target="all", **named)
+        each = _attributions(estimator, form, method=method, target="all", **named)
         return check_values(np.einsum("nl,nl...->n...", signs[of], each), copies)
 
     return explain
+
+
+def _attributions(estimator, form, **options):
+    if has_own_attribute(estimator):
+        return estimator.attribute(form, **options)
+    return attributions(estimator, form, **options)
+
+
+def _takes_baseline(estimator, method):
+    if has_own_attribute(estimator) or method not in METHODS:
+        return True
+    return METHODS[method].baseline is not None
 
 
 def resolve_target(estimator, X, n_samples, target):

@@ -7,9 +7,16 @@ from typing import Any
 import numpy as np
 from skorch import NeuralNet
 
-from sgt_sklearn.estimators._attribute import Attributed, AttributionMixin, attribute_net
-from sgt_sklearn.inspection._baselines import baseline_for_net
-from sgt_sklearn.inspection._methods import METHODS, check_output
+from sgt_sklearn._random import seed_from
+from sgt_sklearn.estimators._attribute import (
+    Attributed,
+    AttributionMixin,
+    attribute_net,
+    check_counts,
+    in_form,
+)
+from sgt_sklearn.inspection._baselines import baseline_for_net, check_baseline
+from sgt_sklearn.inspection._methods import METHODS, check_options, check_output, method_named
 
 
 @dataclass(frozen=True)
@@ -89,16 +96,17 @@ def explain_final(estimator, X, request):
     """
     from sgt_sklearn.inspection._ensembles import explain_members, members_of
 
-    if has_own_attribute(estimator) and request.facts.family != "perturbation":
+    perturbs = request.method in METHODS and request.facts.family == "perturbation"
+    if has_own_attribute(estimator) and not perturbs:
         return _by_its_own(estimator, X, request)
     if isinstance(estimator, NeuralNet):
         return _explain_net(estimator, X, request)
-    if request.facts.family == "perturbation" and request.output in ("auto", "probability"):
+    if perturbs and request.output in ("auto", "probability"):
         return _by_predictions(estimator, X, request)
     members = members_of(estimator)
     if members is not None:
         return explain_members(estimator, members, X, request, explain_final)
-    if request.facts.family != "perturbation":
+    if not perturbs:
         raise TypeError(
             f"estimator must be a skorch net, or an ensemble of them, for method="
             f"{request.method!r}, which needs gradients, got {type(estimator).__name__}. Use "
@@ -111,6 +119,55 @@ def has_own_attribute(estimator):
     """Whether an estimator explains itself by a method `attribute` that is not ours."""
     own = getattr(type(estimator), "attribute", None)
     return own is not None and own is not AttributionMixin.attribute
+
+
+def attributions(
+    estimator,
+    X,
+    *,
+    method,
+    target="predicted",
+    output="auto",
+    baseline="auto",
+    batch_size=None,
+    standardized=False,
+    random_state=None,
+    **options,
+):
+    """Attributions of a final estimator, in the form that `net.attribute` returns.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        No pipeline and no search; see `unwrap`.
+    X : object
+        Samples, as the estimator sees them.
+    method, target, output, baseline, batch_size, standardized, random_state, **options
+        As for :func:`explain`. An estimator with a method `attribute` of its own is asked for what
+        needs gradients.
+
+    Returns
+    -------
+    ndarray of the shape of X, or list of ndarray
+        NaN on padding.
+    """
+    if not has_own_attribute(estimator):
+        method_named(method)
+        options = check_options(method, options)
+        check_baseline(baseline, method)
+        check_counts(batch_size=batch_size)
+    request = Request(
+        method,
+        target=target,
+        output=output,
+        baseline=baseline,
+        options=options,
+        batch_size=batch_size,
+        standardized=standardized,
+        seed=None if random_state is None else seed_from(random_state),
+    )
+    found = explain_final(estimator, X, request)
+    return in_form(found, per_output=isinstance(target, str) and target == "all")
 
 
 def _explain_net(net, X, request):

@@ -145,7 +145,7 @@ def explain_predictions(estimator, X, request):
     every = isinstance(request.target, str) and request.target == "all"
     index = None if every else _index(request.target, scores, at_input)
     wanted = [np.full(len(x), j) for j in range(n_columns)] if every else [index]
-    samples, start = torch.as_tensor(x), torch.as_tensor(baseline)
+    samples, start = torch.tensor(x), torch.tensor(np.array(baseline))
     values = []
     for columns in wanted:
         places = torch.as_tensor(columns)

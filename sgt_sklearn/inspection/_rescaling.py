@@ -4,9 +4,12 @@ import numbers
 from collections.abc import Mapping
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 
 from sgt_sklearn._series import is_ragged, padded, unpadded
 from sgt_sklearn.inspection._explained import explainer
+from sgt_sklearn.inspection._unwrap import unwrap
 
 # Passes of this size were the fastest on a CPU.
 _CELLS_PER_BATCH = 320_000
@@ -35,15 +38,15 @@ def temporal_saliency_rescaling(
     Parameters
     ----------
     estimator : fitted estimator
-        A net with a method `attribute`. Of a pipeline or search pass the net inside, and X as that
-        net sees it.
+        A net, a pipeline or search that ends in one, or any other estimator that `method` explains
+        (see :func:`explain`).
 
     X : array-like of shape (n_samples, n_timesteps, n_features), list, or dict
         Series. Those of unequal length as a list of arrays of shape (n_timesteps_i, n_features),
         as an array with trailing steps of NaN, or as a dict of "X" and "lengths".
 
     method : str or callable, default="saliency"
-        The attribution that is rescaled: a name that `estimator.attribute` takes, or a function
+        The attribution that is rescaled: a name that :func:`explain` takes, or a function
         `(X, target)` that returns attributions of the shape of X. It gets an array of masked
         copies (of series of unequal length the dict of "X" and "lengths"), and one label a copy
         ("predicted" for regressors, rows of the indicator matrix for multilabel classifiers).
@@ -64,7 +67,7 @@ def temporal_saliency_rescaling(
         memory is that of one pass.
 
     **options
-        Passed on to `estimator.attribute`, such as `output` and `n_steps`. `standardized=True`
+        Passed on to the method, such as `output` and `n_steps`. `standardized=True`
         makes features in different units comparable.
 
     Returns
@@ -78,7 +81,8 @@ def temporal_saliency_rescaling(
         If X is no series, an argument has an unknown value or wrong shape, or attributions are not
         finite.
     TypeError
-        If `estimator` has no method `attribute`, or an argument has the wrong type.
+        If `estimator` has no gradients and the method needs them, or an argument has the wrong
+        type.
 
     See Also
     --------
@@ -127,6 +131,9 @@ def temporal_saliency_rescaling(
     """
     _check_quantile(quantile)
     _check_batch_size(batch_size)
+    if isinstance(estimator, (Pipeline, FrozenEstimator)) or hasattr(estimator, "best_index_"):
+        final = unwrap(estimator, X)
+        estimator, X = final.estimator, final.X
     series, lengths = padded(X, dtype=_float_dtype(X))
     if lengths is None and isinstance(X, Mapping):
         # a module of the user's may insist on them
