@@ -32,11 +32,11 @@ def import_pyplot():
     return plt
 
 
-def axes_or_new(ax, width, height):
+def axes_or_new(ax, width, height, layout="constrained"):
     """The axes to draw on: those of the caller, or a new figure of this size in inches."""
     if ax is not None:
         return ax
-    _, ax = import_pyplot().subplots(figsize=(width, height), layout="constrained")
+    _, ax = import_pyplot().subplots(figsize=(width, height), layout=layout)
     return ax
 
 
@@ -110,24 +110,33 @@ class Scale:
         )
 
 
-def title_of(explanation, i):
-    """Such as "sample 3, target 'malignant' (saliency)", on two lines with what the output was."""
-    words = sample_name(explanation, i)
+def set_title(ax, explanation, i, *more, **kwargs):
+    """Sample and target; below them the method and what the output was, and further lines.
+
+    Images are narrow, and have a line for each.
+    """
+    first = sample_name(explanation, i)
     if explanation.target is not None:
-        words += f", target {label_text(explanation.target[i].item(), explanation.output)}"
-    words += f" ({method_name(explanation)})"
+        first += f", target {label_text(explanation.target[i].item(), explanation.output)}"
+    second = method_name(explanation)
     if explanation.explained_output is not None:
-        words += f"\n{explanation.output} {number_text(explanation.explained_output[i])}"
+        second += "\n" if explanation.kind == "image" else ": "
+        second += f"{explanation.output} {number_text(explanation.explained_output[i])}"
         if explanation.baseline_output is not None:
-            words += f", at the baseline {number_text(explanation.baseline_output[i])}"
-    return escaped(words)
+            second += f", at the baseline {number_text(explanation.baseline_output[i])}"
+    lines = escaped("\n".join((cut(first, 70), second, *more)))
+    ax.set_title(lines, **{"fontsize": "medium"} | kwargs)
 
 
 def cut(text, length=40):
-    """Names as labels: too long ones end in an ellipsis."""
+    """A name that is too long ends in an ellipsis."""
     text = str(text)
-    text = text if len(text) <= length else text[: length - 1] + "…"
-    return escaped(text)
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def label(text, length=40):
+    """A name as a label."""
+    return escaped(cut(text, length))
 
 
 def escaped(text):

@@ -8,8 +8,8 @@ from sgt_sklearn.inspection._draw_common import (
     RELEVANCE_STYLE,
     axes_or_new,
     companion,
-    cut,
-    title_of,
+    label,
+    set_title,
 )
 
 # features of a series whose own course is drawn into their rows
@@ -21,9 +21,8 @@ def draw_overlay(explanation, i, ax, scale, *, relevance, colorbar, colorbar_kwa
     """An image in pale grey under its values, which fade towards 0."""
     values = explanation.values[i].sum(axis=0)
     height, width = values.shape
-    ax = axes_or_new(
-        ax, 1.4 + 3.6 * min(width / height, 2.5), 4.2 * max(0.6, min(height / width, 1))
-    )
+    inches = 1.4 + 3.6 * min(width / height, 2.5), 0.8 + 3.6 * max(0.5, min(height / width, 1))
+    ax = axes_or_new(ax, *inches, "compressed")
     underlay = _draw_image(ax, explanation.data[i], alpha=0.4)
     style = {"cmap": scale.transparent(), "norm": scale.norm, "interpolation": "nearest"}
     image = ax.imshow(values, **style | image_kwargs)
@@ -38,15 +37,15 @@ def draw_side_by_side(
     """An image, and its values beside it."""
     values = explanation.values[i].sum(axis=0)
     height, width = values.shape
-    ax = axes_or_new(
-        ax, 1.6 + 5.6 * min(width / height, 2), 3.6 * max(0.6, min(height / width, 1))
-    )
+    inches = 1.6 + 6.4 * min(width / height, 2), 0.8 + 3.2 * max(0.5, min(height / width, 1))
+    ax = axes_or_new(ax, *inches, "compressed")
     data_ax = companion(ax, 1, 2)
     shown = _draw_image(data_ax, explanation.data[i])
     style = {"cmap": scale.cmap, "norm": scale.norm, "interpolation": "nearest"}
     image = ax.imshow(values, **style | image_kwargs)
     _finish_image(ax, explanation, i, values, relevance)
-    data_ax.set(xticks=[], yticks=[], title="image")
+    data_ax.set(xticks=[], yticks=[])
+    data_ax.set_title("image", fontsize="medium")
     bar = scale.colour_bar(ax, image, **colorbar_kwargs) if colorbar else None
     found = {"ax_": ax, "image_": image, "data_image_": shown, "data_ax_": data_ax}
     return found | {"colorbar_": bar}
@@ -66,11 +65,12 @@ def _draw_image(ax, image, alpha=1.0):
 def _finish_image(ax, explanation, i, values, relevance):
     n_channels = explanation.data.shape[1]
     note = f"sum over {n_channels} channels" if n_channels > 1 else ""
-    ax.set(xticks=[], yticks=[], title=title_of(explanation, i), xlabel=note)
+    ax.set(xticks=[], yticks=[], xlabel=note)
+    more = [] if relevance is None else ["outlined: relevant pixels"]
+    set_title(ax, explanation, i, *more)
     if relevance is not None:
         mask = relevance[i] if relevance[i].ndim == 2 else relevance[i].any(axis=0)
         _draw_outline(ax, mask)
-        ax.set_title(f"{title_of(explanation, i)}\noutlined: relevant pixels")
 
 
 def draw_heat_map(
@@ -103,14 +103,13 @@ def draw_heat_map(
     if with_lines:
         lines = _draw_lines(ax, explanation, i, time_step, line_kwargs)
     padding = _draw_padding(ax, explanation, i, extent, time_step)
-    title = title_of(explanation, i)
+    more = [] if relevance is None else ["outlined: relevant cells"]
+    set_title(data_ax or ax, explanation, i, *more)
     if relevance is not None:
-        title += "\noutlined: relevant cells"
         for part in (ax, data_ax) if beside else (ax,):
             _draw_outline(part, relevance[i].T, time_step)
     _name_features(ax, explanation)
     ax.set_xlabel(time_label)
-    (data_ax or ax).set_title(title)
     found = {"ax_": ax, "image_": image, "lines_": lines, "padding_": padding}
     if beside:
         data = np.asarray(explanation.data[i], dtype=float).T
@@ -181,12 +180,12 @@ def _draw_outline(ax, mask, width=1.0):
 def _name_features(ax, explanation):
     names = explanation._feature_names()
     if len(names) <= _MOST_NAMES and (explanation.feature_names is not None or len(names) > 1):
-        ax.set_yticks(range(len(names)), [cut(name) for name in names])
+        ax.set_yticks(range(len(names)), [label(name) for name in names])
     elif explanation.feature_names is None:
         ax.set_ylabel("feature")
     else:
         some = np.unique(np.linspace(0, len(names) - 1, _MOST_NAMES // 2).round().astype(int))
-        ax.set_yticks(some, [cut(names[j]) for j in some])
+        ax.set_yticks(some, [label(names[j]) for j in some])
     if len(names) == 1 and explanation.feature_names is None:
         ax.set_yticks([])
 
@@ -228,13 +227,15 @@ def draw_line(
         xlim=(-0.5 * time_step, (n_steps - 0.5) * time_step),
         ylim=(low - 0.1 * span, low + 1.1 * span),
         xlabel=time_label,
-        ylabel=cut(explanation._feature_names()[0]) if explanation.feature_names else "value of X",
-        title=title_of(explanation, i),
+        ylabel=label(explanation._feature_names()[0])
+        if explanation.feature_names
+        else "value of X",
     )
+    more = [] if relevance is None else ["grey ground: relevant steps"]
+    set_title(ax, explanation, i, *more)
     padding = _draw_padding(ax, explanation, i, (*ax.get_xlim(), *ax.get_ylim()), time_step)
     if relevance is not None:
         _draw_spans(ax, relevance[i, :, 0], time_step)
-        ax.set_title(f"{title_of(explanation, i)}\ngrey ground: relevant steps")
     bar = scale.colour_bar(ax, collection, **colorbar_kwargs) if colorbar else None
     found = {"ax_": ax, "lines_": [line], "line_collection_": collection}
     return found | {"padding_": padding, "colorbar_": bar}

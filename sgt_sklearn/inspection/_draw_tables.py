@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from sgt_sklearn.inspection._draw_common import NEUTRAL_COLOUR, axes_or_new, cut, escaped, title_of
+from sgt_sklearn.inspection._draw_common import (
+    NEUTRAL_COLOUR,
+    axes_or_new,
+    escaped,
+    label,
+    set_title,
+)
 from sgt_sklearn.inspection._wording import (
     counted,
     datum_text,
@@ -24,7 +30,7 @@ def draw_bars(explanation, i, ax, scale, *, max_display, bar_kwargs):
     order = np.argsort(-np.abs(values), kind="stable")
     shown, rest = order[:max_display], order[max_display:]
     names = explanation._feature_names()
-    labels = [f"{cut(names[j])} = {cut(datum_text(data[j]), 20)}" for j in shown]
+    labels = [f"{label(names[j])} = {label(datum_text(data[j]), 20)}" for j in shown]
     widths = values[shown].astype(float)
     colours = [scale.colours(np.sign(v) * 0.75 * scale.limit) for v in widths]
     if len(rest) and is_contribution(explanation):
@@ -39,7 +45,8 @@ def draw_bars(explanation, i, ax, scale, *, max_display, bar_kwargs):
         bars, [number_text(v, signed) for v in widths], padding=3, fontsize="small"
     )
     ax.axvline(0, color="black", linewidth=0.8)
-    _finish(ax, labels, scale.title, title_of(explanation, i))
+    _finish(ax, labels, value_name(explanation[i]))
+    set_title(ax, explanation, i)
     _leave_room(ax, widths)
     if len(rest) and not is_contribution(explanation):
         _note(
@@ -61,8 +68,9 @@ def draw_mean_bars(explanation, ax, *, max_display, bar_kwargs):
     bars = ax.barh(np.arange(len(shown)), means[shown], **style)
     numbers = [number_text(v, signed=False) for v in means[shown]]
     texts = ax.bar_label(bars, numbers, padding=3, fontsize="small")
-    title = f"mean over {counted(len(explanation), 'sample')} ({method_name(explanation)})"
-    _finish(ax, [cut(names[j]) for j in shown], f"size of the {value_name(explanation)}", title)
+    _finish(ax, [label(names[j]) for j in shown], f"size of the {value_name(explanation)}")
+    of = counted(len(explanation), "sample")
+    ax.set_title(f"mean over {of}\n{method_name(explanation)}", fontsize="medium")
     _leave_room(ax, means[shown])
     if len(rest):
         _note(
@@ -89,8 +97,8 @@ def draw_beeswarm(explanation, ax, *, max_display, colorbar, colorbar_kwargs, sc
     cmap, norm = _value_colours(scatter_kwargs.pop("cmap", None)), Normalize(0, 1)
     of = f"{len(rows)} of {n_samples}" if len(rows) < n_samples else str(n_samples)
     samples = f"{of} sample{'s' * (n_samples != 1)}"
-    _finish(ax, [cut(names[j]) for j in order], value_name(explanation), "")
-    ax.set_title(f"{samples} ({method_name(explanation)})")
+    _finish(ax, [label(names[j]) for j in order], value_name(explanation))
+    ax.set_title(f"{samples}\n{method_name(explanation)}", fontsize="medium")
     ax.axvline(0, color="black", linewidth=0.8, zorder=1)
     values = explanation.values[np.ix_(rows, order)].astype(float)
     span = max(values.max(), 0) - min(values.min(), 0) or 1.0
@@ -175,9 +183,9 @@ def _value_colours(cmap):
     return ListedColormap(colormaps["plasma"](np.linspace(0, 0.85, 256)), name="plasma_dark")
 
 
-def _finish(ax, labels, xlabel, title):
+def _finish(ax, labels, xlabel):
     ax.set_yticks(range(len(labels)), labels)
-    ax.set(ylim=(len(labels) - 0.5, -0.5), xlabel=escaped(xlabel), title=title)
+    ax.set(ylim=(len(labels) - 0.5, -0.5), xlabel=escaped(xlabel))
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
 

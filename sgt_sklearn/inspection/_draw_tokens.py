@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sgt_sklearn.inspection._draw_common import axes_or_new, cut, title_of
+from sgt_sklearn.inspection._draw_common import axes_or_new, label, set_title
 from sgt_sklearn.inspection._wording import counted
 
 _SIZES = (12, 11, 10, 9, 8, 7, 6)  # of the font, in points
@@ -16,7 +16,7 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue
 def draw_tokens(explanation, i, ax, scale, *, relevance, colorbar, colorbar_kwargs, text_kwargs):
     """Words in lines, broken where the axes end; the font shrinks until they fit."""
     length = explanation.data.shape[1] if explanation.lengths is None else explanation.lengths[i]
-    words = [cut(word) or " " for word in explanation.data[i, :length]]
+    words = [label(word) or " " for word in explanation.data[i, :length]]
     values = explanation.values[i, :length]
     left_out = max(0, length - _MOST_TOKENS)
     words, values = words[:_MOST_TOKENS], values[:_MOST_TOKENS]
@@ -25,7 +25,8 @@ def draw_tokens(explanation, i, ax, scale, *, relevance, colorbar, colorbar_kwar
     own = ax is None
     ax = axes_or_new(ax, _WIDTH, 3.0)
     ax.set_axis_off()
-    ax.set_title(title_of(explanation, i), loc="left")
+    more = [] if relevance is None else ["framed: relevant tokens"]
+    set_title(ax, explanation, i, *more, loc="left")
     bar = None
     if colorbar:
         options = {"orientation": "horizontal", "aspect": 40, "pad": 0.04, "shrink": 0.8}
@@ -37,7 +38,6 @@ def draw_tokens(explanation, i, ax, scale, *, relevance, colorbar, colorbar_kwar
         for text, inside in zip(texts, relevance[i], strict=False):
             if inside:
                 text.get_bbox_patch().set(edgecolor="#111111", linewidth=1.4)
-        ax.set_title(f"{title_of(explanation, i)}\nframed: relevant tokens", loc="left")
     ax.figure.draw_without_rendering()
     sizes = _SIZES if not {"fontsize", "size"} & text_kwargs.keys() else (texts[0].get_fontsize(),)
     _place(ax, texts, sizes, own)

@@ -87,7 +87,7 @@ def value_name(explanation):
     explained = explained_name(explanation)
     if explanation.temporal_rescaling:
         return f"relevance (0 to 1) for the {explained}"
-    per = "standard deviation" if explanation.standardized else "unit of X"
+    per = "standard deviation" if explanation.standardized else "unit of input"
     if explanation.method in GRADIENTS:
         if explanation.kind == "tokens" and explanation.method in _NORMS_OF_TOKENS:
             return f"size of the gradient of the {explained} at each token"

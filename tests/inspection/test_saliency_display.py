@@ -124,7 +124,7 @@ def test_colour_bar_has_a_title_and_can_go(maker, kind):
     bar = draw(maker(), kind=kind).colorbar_
     title = bar.ax.get_ylabel() or bar.ax.get_xlabel()
     expected = {"beeswarm": "value of the feature", "tokens": "contribution to the logit of 'yes'"}
-    assert title.replace("\n", " ") == expected.get(kind, "logit of 'yes' per unit of X")
+    assert title.replace("\n", " ") == expected.get(kind, "logit of 'yes' per unit of input")
     bare = draw(maker(), kind=kind, colorbar=False)
     bars = [ax for ax in bare.figure_.axes if ax.get_label() == "<colorbar>"]
     assert not bars
@@ -136,11 +136,11 @@ def test_colour_bar_has_a_title_and_can_go(maker, kind):
 def test_title_names_sample_target_and_method(maker, kind):
     explanation = maker()
     if kind == "beeswarm":
-        assert draw(explanation, kind=kind).ax_.get_title() == "40 samples (integrated_gradients)"
+        assert draw(explanation, kind=kind).ax_.get_title() == "40 samples\nintegrated_gradients"
         return
     display = draw(explanation, kind=kind, sample=1)
     title = [ax.get_title() or ax.get_title("left") for ax in display.figure_.axes]
-    assert f"sample 1, target 'yes' ({explanation.method})" in title
+    assert f"sample 1, target 'yes'\n{explanation.method}" in title
 
 
 def test_title_says_what_the_output_was():
@@ -153,8 +153,8 @@ def test_title_says_what_the_output_was():
     )
     title = draw(explanation, sample=1).ax_.get_title()
     assert title == (
-        "sample b, target 'cost in \\$x\\$' (integrated_gradients)\n"
-        f"logit {MINUS}2.5, at the baseline +0.5"
+        "sample b, target 'cost in \\$x\\$'\n"
+        f"integrated_gradients: logit {MINUS}2.5, at the baseline +0.5"
     )
 
 
@@ -446,7 +446,7 @@ def test_bars_of_gradients_do_not_add_up():
     assert len(display.bars_) == 4
     left = np.sort(np.abs(explanation.values[0]))[:-4].max()
     label = display.ax_.get_xlabel()
-    assert label.startswith("logit of 'yes' per unit of X\n")
+    assert label.startswith("logit of 'yes' per unit of input\n")
     assert f"11 more features, of size {left:.3g} at most" in label
 
 
@@ -501,7 +501,7 @@ def test_many_samples_are_thinned_and_words_are_grey():
     data = np.array([["a", 1.0], ["b", 2.0]] * 500, dtype=object)
     explanation = make(values, data, "tabular")
     display = draw(explanation, kind="beeswarm")
-    assert display.ax_.get_title() == "300 of 1000 samples (saliency)"
+    assert display.ax_.get_title() == "300 of 1000 samples\nsaliency"
     order = np.argsort(-np.abs(values).mean(0))
     for j, dots in zip(order, display.scatters_, strict=True):
         assert len(dots.get_offsets()) == 300
