@@ -7,6 +7,7 @@ from sgt_sklearn.metrics._infidelity import infidelity, infidelity_gap
 from sgt_sklearn.metrics._kurtosis import attribution_kurtosis
 from sgt_sklearn.metrics._max_sensitivity import max_sensitivity, max_sensitivity_gap
 from sgt_sklearn.metrics._precision_recall import benchmark_precision_recall
+from sgt_sklearn.metrics._randomization import parameter_randomization
 from sgt_sklearn.metrics._relevance import (
     pointing_game,
     relevance_average_precision,
@@ -40,6 +41,7 @@ __all__ = [
     "masking_consistency",
     "max_sensitivity",
     "max_sensitivity_gap",
+    "parameter_randomization",
     "pointing_game",
     "relevance_average_precision",
     "relevance_mass_accuracy",
