@@ -75,7 +75,7 @@ def _body(explanation, n_samples=None):
 
 
 def _tokens(explanation, shown):
-    limit = robust_limit(explanation.values, 1.0)
+    limit = robust_limit(shown.values, 0.99)
     inside = shown._inside()
     rows = []
     for i in range(len(shown)):
@@ -132,7 +132,7 @@ def _bar_chart(explanation, values, data, title, signed):
     if len(rest):
         size = number_text(np.abs(rest).max(), signed=False)
         more = _note(f"{counted(len(rest), 'more feature')}, of size {size} at most.")
-    grid = "display:grid;grid-template-columns:auto auto 220px auto;gap:2px 8px;width:max-content"
+    grid = "display:grid;grid-template-columns:auto auto 160px auto;gap:2px 8px;width:max-content"
     return (
         f'<div style="margin-top:6px;{_SMALL}">{escape(title)}</div>'
         f'<div style="{grid};align-items:center;max-width:100%">{"".join(cells)}</div>{more}'
@@ -217,7 +217,7 @@ def _heat_map(shown, i, limit):
 
 def _lines(shown, i, limit):
     """Each feature as a line over its colours."""
-    names, height = shown._feature_names(), 110 if shown.data.shape[2] == 1 else 30
+    names, height = shown._feature_names(), _line_height(shown.data.shape[2])
     if len(names) == 1 and shown.feature_names is None:
         names = [""]
     length = shown.data.shape[1] if shown.lengths is None else shown.lengths[i]
@@ -233,6 +233,10 @@ def _lines(shown, i, limit):
     cells.append(f"<div></div>{_steps_axis(shown)}")
     grid = "display:grid;grid-template-columns:max-content auto;gap:2px 8px;align-items:center"
     return f'<div style="{grid};width:max-content;max-width:100%">{"".join(cells)}</div>'
+
+
+def _line_height(n_features):
+    return 110 if n_features == 1 else 30 if n_features <= 6 else 20
 
 
 def _svg(height, inner):

@@ -11,6 +11,7 @@ from sgt_sklearn.inspection._draw_maps import (
 )
 from sgt_sklearn.inspection._draw_tables import draw_bars, draw_beeswarm, draw_mean_bars
 from sgt_sklearn.inspection._draw_tokens import draw_tokens
+from sgt_sklearn.inspection._explain import explain
 from sgt_sklearn.inspection._explanation import Explanation
 
 # the first is drawn by kind="auto"; of series of one feature it is "line"
@@ -316,8 +317,6 @@ class SaliencyMapDisplay:
         ValueError
             As of :func:`explain` and :meth:`plot`.
         """
-        from sgt_sklearn.inspection._explain import explain
-
         import_pyplot()
         explanation = explain(
             estimator, X, method=method, target=target, **dict(explain_kwargs or {})

@@ -16,7 +16,8 @@ def robust_limit(values, quantile=0.99):
     sizes = np.abs(values[np.isfinite(values)])
     if not sizes.size or not sizes.max() > 0:
         return 1.0
-    limit = float(np.quantile(sizes, quantile))
+    # of few values the largest
+    limit = float(np.quantile(sizes, quantile, method="higher"))
     # where most values are 0
     return limit if limit > 0 else float(sizes.max())
 

@@ -199,7 +199,7 @@ def test_images_beside_their_values():
     legend, *pictures = [decode(image[1]["src"]) for image in found.of("img")]
     assert len(pictures) == 2 * 8 and "… 2 more samples." in found.text
     assert legend.shape[1] > legend.shape[0]
-    limit = np.quantile(np.abs(values), 0.99)
+    limit = np.quantile(np.abs(values), 0.99, method="higher")
     for i in range(8):
         grey, colours = pictures[2 * i : 2 * i + 2]
         span = np.ptp(data[i])
@@ -352,9 +352,12 @@ def test_blocks_keep_what_is_largest(shape):
 
 def test_limit():
     values = np.append(np.linspace(-1, 1, 201), 50.0)
-    assert robust_limit(values) == pytest.approx(np.quantile(np.abs(values), 0.99))
+    assert robust_limit(values) == pytest.approx(
+        np.quantile(np.abs(values), 0.99, method="higher")
+    )
     assert robust_limit(values) < 1.01
     assert robust_limit(np.array([0.0, 0.0, np.nan])) == 1
+    assert robust_limit(np.array([0.5, -2.0])) == 2  # of few values none is cut off
     assert robust_limit(np.append(np.zeros(1000), 3.0)) == 3
 
 

@@ -9,7 +9,8 @@ from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
-from sgt_sklearn.inspection import Explanation, SaliencyMapDisplay
+from sgt_sklearn import SaliencyGuidedClassifier
+from sgt_sklearn.inspection import Explanation, SaliencyMapDisplay, explain
 from sgt_sklearn.inspection._draw_tables import swarm
 
 RNG = np.random.default_rng(0)
@@ -169,7 +170,7 @@ def mappable_of(display, kind):
 def test_colours_are_symmetric_around_zero(maker, kind):
     explanation = maker()
     mappable = mappable_of(draw(explanation, kind=kind), kind)
-    limit = np.nanquantile(np.abs(explanation.values[0]), 0.99)
+    limit = np.nanquantile(np.abs(explanation.values[0]), 0.99, method="higher")
     assert (mappable.norm.vmin, mappable.norm.vmax) == pytest.approx((-limit, limit))
     low, middle, high = (np.array(mappable.cmap(x)[:3]) for x in (0.0, 0.5, 1.0))
     assert low[2] > low[0] and high[0] > high[2]
@@ -207,6 +208,51 @@ def test_values_of_zero_only():
         explanation = maker()
         nothing = explanation._with(values=np.nan_to_num(explanation.values) * 0)
         draw(nothing, kind=kind).figure_.draw_without_rendering()
+
+
+# ---- from estimators
+
+
+def test_from_estimator_draws_what_explain_returns():
+    X = RNG.standard_normal((40, 4)).astype(np.float32)
+    y = np.where(X[:, 0] + X[:, 1] > 0, "yes", "no")
+    net = SaliencyGuidedClassifier(max_epochs=2, random_state=0).fit(X, y)
+    _, ax = plt.subplots()
+    display = SaliencyMapDisplay.from_estimator(
+        net,
+        X[:5],
+        method="integrated_gradients",
+        target="no",
+        explain_kwargs={"output": "margin", "feature_names": list("abcd")},
+        ax=ax,
+        sample=2,
+        max_display=2,
+    )
+    expected = explain(
+        net,
+        X[:5],
+        method="integrated_gradients",
+        target="no",
+        output="margin",
+        feature_names=list("abcd"),
+    )
+    assert display.ax_ is ax
+    np.testing.assert_allclose(display.explanation.values, expected.values)
+    values = expected.values[2]
+    order = np.argsort(-np.abs(values))[:2]
+    np.testing.assert_allclose([bar.get_width() for bar in display.bars_[:2]], values[order])
+    assert [name[0] for name in names_of(ax)[:2]] == ["abcd"[j] for j in order]
+    assert ax.get_xlabel() == "contribution to the margin of 'no'"
+
+
+def test_from_estimator_takes_relevance():
+    X = RNG.standard_normal((12, 6, 2)).astype(np.float32)
+    net = SaliencyGuidedClassifier(max_epochs=1, random_state=0).fit(X, np.arange(12) % 2)
+    relevance = np.zeros((2, 6, 2), dtype=bool)
+    relevance[1, 2:4, 1] = True
+    display = SaliencyMapDisplay.from_estimator(net, X[:2], relevance=relevance, sample=1)
+    (outline,) = outlines(display.ax_)
+    np.testing.assert_array_equal(cells_inside(outline, (2, 6)), relevance[1].T)
 
 
 # ---- images
