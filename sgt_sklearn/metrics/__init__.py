@@ -17,6 +17,7 @@ from sgt_sklearn.metrics._relevance import (
 )
 from sgt_sklearn.metrics._removal import removal_curve
 from sgt_sklearn.metrics._removal_display import RemovalCurveDisplay
+from sgt_sklearn.metrics._retraining import remove_and_retrain
 from sgt_sklearn.metrics._scorer import (
     get_interpretability_scorer,
     get_interpretability_scorer_names,
@@ -48,6 +49,7 @@ __all__ = [
     "relevance_rank_accuracy",
     "relevance_roc_auc",
     "removal_curve",
+    "remove_and_retrain",
     "sufficiency",
     "sufficiency_gap",
 ]

@@ -92,10 +92,11 @@ def parameter_randomization(
     Notes
     -----
     Layers are the submodules with parameters of their own, in the order in which a forward pass
-    reaches them; one that is used without being called counts where it is defined. They get weights by their method `reset_parameters`, as in a fresh network; a
-    layer without one, or whose weights are parametrised, gets its own weights in random order.
-    Padding is left out of the correlations. Where all attributions of a sample are equal, before
-    and after, the correlation is 1; where only before or after, it is 0.
+    reaches them; one that is used without being called counts where it is defined. They get
+    weights by their method `reset_parameters`, as in a fresh network; a layer without one, or
+    whose weights are parametrised, gets its own weights in random order. Padding is left out of
+    the correlations. Where all attributions of a sample are equal, before and after, the
+    correlation is 1; where only before or after, it is 0.
 
     Parts of the gradient do not depend on the weights: zeros of the input stay zeros in
     "input_x_gradient", so its correlation stays above 0.

@@ -52,7 +52,7 @@ def draw_replacement(samples, groups, replacement, rng):
     elif replacement == "unknown":
         values = np.full_like(X, UNKNOWN_TOKEN)
     elif replacement == "mean":
-        values = _means(X, samples.valid)
+        values = np.broadcast_to(feature_means(X, samples.valid), X.shape)
     elif samples.tokens:
         values = _tokens_of_others(X, rng)
     elif samples.valid is None:
@@ -131,10 +131,10 @@ def _generator(rng):
     return torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
 
 
-def _means(X, valid):
+def feature_means(X, valid):
+    """Return the mean of each feature, in as many axes as X, which it broadcasts to."""
     feature_axis = X.ndim - 1 if X.ndim <= 3 else 1
     others = tuple(axis for axis in range(X.ndim) if axis != feature_axis)
     where = True if valid is None else valid
     mean = X.mean(axis=others, dtype=np.float64, keepdims=True, where=where)
-    dtype = X.dtype if X.dtype.kind == "f" else np.float64
-    return np.broadcast_to(mean.astype(dtype), X.shape)
+    return mean.astype(X.dtype if X.dtype.kind == "f" else np.float64)

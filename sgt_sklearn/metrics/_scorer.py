@@ -14,6 +14,7 @@ from sgt_sklearn.metrics._infidelity import infidelity, infidelity_gap
 from sgt_sklearn.metrics._kurtosis import attribution_kurtosis
 from sgt_sklearn.metrics._max_sensitivity import max_sensitivity, max_sensitivity_gap
 from sgt_sklearn.metrics._precision_recall import benchmark_precision_recall
+from sgt_sklearn.metrics._randomization import parameter_randomization
 from sgt_sklearn.metrics._relevance import (
     pointing_game,
     relevance_average_precision,
@@ -23,6 +24,7 @@ from sgt_sklearn.metrics._relevance import (
 )
 from sgt_sklearn.metrics._relevance_scorer import of_estimator
 from sgt_sklearn.metrics._removal import removal_curve
+from sgt_sklearn.metrics._retraining import remove_and_retrain
 from sgt_sklearn.metrics._sparseness import gini_sparseness
 from sgt_sklearn.metrics._sufficiency import sufficiency, sufficiency_gap
 
@@ -77,6 +79,8 @@ _REFUSED = {
     "infidelity": (infidelity, _BEST_WITHOUT % "neg_infidelity"),
     "masking_consistency": (masking_consistency, _BEST_WITHOUT % "sufficiency_gap"),
     "max_sensitivity": (max_sensitivity, _BEST_WITHOUT % "neg_max_sensitivity"),
+    "parameter_randomization": (parameter_randomization, _CURVES),
+    "remove_and_retrain": (remove_and_retrain, _CURVES),
     "sufficiency": (sufficiency, _RAW),
 }
 

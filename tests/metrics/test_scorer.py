@@ -204,9 +204,12 @@ def test_what_is_best_without_input_is_refused(name, instead):
             make_interpretability_scorer(metric)
 
 
-def test_what_is_several_numbers_is_refused():
-    for metric in ("benchmark_precision_recall", metrics.benchmark_precision_recall):
-        with pytest.raises(ValueError, match="one number, got 'benchmark_precision_recall', whic"):
+@pytest.mark.parametrize(
+    "name", ["benchmark_precision_recall", "parameter_randomization", "remove_and_retrain"]
+)
+def test_what_is_several_numbers_is_refused(name):
+    for metric in (name, getattr(metrics, name)):
+        with pytest.raises(ValueError, match=f"one number, got '{name}', which is several"):
             make_interpretability_scorer(metric)
 
 
