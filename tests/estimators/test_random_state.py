@@ -1,10 +1,12 @@
 """An int `random_state` fixes what a fit does and leaves the global generators alone."""
 
 import copy
+import hashlib
 import pickle
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,48 +111,50 @@ def test_same_seed_gives_the_same_net_and_another_seed_another(kind, training, d
     assert_other_weights(first, net.set_params(random_state=1).fit(X, y))
 
 
-SCRIPT = """
-import hashlib, sys, warnings
-import numpy as np, torch
-torch.set_num_threads(1)
-from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
+def digests(device, seed):
+    """Weights of seeded nets as texts, whatever the global generator holds."""
+    torch.manual_seed(seed)
+    texts = []
+    for cls, X, y in [
+        (SaliencyGuidedClassifier, TABLE, LABELS),
+        (SaliencyGuidedRegressor, TABLE, TARGETS),
+        (SaliencyGuidedClassifier, IMAGES, LABELS),
+    ]:
+        net = cls(max_epochs=2, batch_size=15, module__dropout=0.3, device=device, random_state=0)
+        net.fit(X, y)
+        digest = hashlib.sha256()
+        for value in weights(net).values():
+            digest.update(value.tobytes())
+        digest.update(net.predict(X).tobytes() if y.dtype.kind == "f" else b"")
+        texts.append(digest.hexdigest())
+    return texts
 
+
+SCRIPT = """
+import sys, warnings
+import torch
+from tests.estimators.test_random_state import digests
+
+torch.set_num_threads(1)
 # from here on: skorch imports other packages where they are installed, and those may warn
 warnings.simplefilter("error")
-device = sys.argv[1]
-torch.use_deterministic_algorithms(device == "cuda")
-rng = np.random.default_rng(0)
-table, images = rng.standard_normal((50, 5)), rng.standard_normal((50, 1, 6, 6))
-labels = np.array(["a", "b", "c"])[rng.integers(0, 3, 50)]
-torch.manual_seed(int(sys.argv[2]))
-for cls, X, y in [
-    (SaliencyGuidedClassifier, table, labels),
-    (SaliencyGuidedRegressor, table, table[:, 0]),
-    (SaliencyGuidedClassifier, images, labels),
-]:
-    net = cls(max_epochs=2, batch_size=15, module__dropout=0.3, device=device, random_state=0)
-    net.fit(X, y)
-    digest = hashlib.sha256()
-    for value in net.module_.state_dict().values():
-        digest.update(value.cpu().numpy().tobytes())
-    digest.update(net.predict(X).tobytes() if y.dtype.kind == "f" else b"")
-    print(digest.hexdigest())
+torch.use_deterministic_algorithms(sys.argv[1] == "cuda")
+print(digests(sys.argv[1], seed=2))
 """
 
 
 def test_same_seed_gives_the_same_net_in_two_processes(device):
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, device, str(seed)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for seed in (1, 2)
-    ]
-    outputs = [process.communicate(timeout=100)[0] for process in processes]
-    assert all(process.returncode == 0 for process in processes)
-    assert len(set(outputs[0].split())) == 3
-    assert outputs[0] == outputs[1]
+    other = subprocess.run(
+        [sys.executable, "-c", SCRIPT, device],
+        cwd=Path(__file__).parents[2],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=100,
+    )
+    here = digests(device, seed=1)
+    assert len(set(here)) == 3
+    assert other.stdout == f"{here}\n"
 
 
 UNUSED = """
