@@ -15,7 +15,7 @@ _COLORS = {
     WEIGHT_DECAY: "#009E73",
 }
 _NEEDED = ("metric", "method", "training", "chance")
-_FAR = 3  # from all values, as a multiple of their range
+_FAR = 1.5  # from all values, as a multiple of their range
 _PANEL = (3.4, 0.45)  # width of a panel, height of a training in it, in inches
 
 

@@ -85,8 +85,8 @@ def drawn(values, chance):
 
 def test_the_chance_level_is_a_line_or_words():
     values = {"plain": [0.8, 0.9], "guided": [0.85, 0.9]}
-    near = drawn(values, 0.6)
-    assert near.chance_marks_[0].get_xdata() == [0.6, 0.6]
+    near = drawn(values, 0.7)
+    assert near.chance_marks_[0].get_xdata() == [0.7, 0.7]
     assert "chance level" in [text.get_text() for text in near.figure_.legends[0].get_texts()]
     low, high = drawn(values, 0.3), drawn(values, 1.5)
     assert low.chance_marks_[0].get_text() == "← chance 0.3"
@@ -95,7 +95,7 @@ def test_the_chance_level_is_a_line_or_words():
     without = drawn(values, np.nan)
     assert without.chance_marks_ == [None]
     assert low.ax_.get_xlim() == without.ax_.get_xlim()
-    assert near.ax_.get_xlim()[0] < 0.6 < without.ax_.get_xlim()[0]
+    assert near.ax_.get_xlim()[0] < 0.7 < without.ax_.get_xlim()[0]
 
 
 def test_one_seed_has_no_interval():

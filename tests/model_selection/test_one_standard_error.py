@@ -239,7 +239,6 @@ def test_the_rule_can_be_copied_pickled_and_read():
 
 @pytest.fixture(scope="module")
 def search():
-    """A search in two processes."""
     X, y = load_breast_cancer(return_X_y=True)
     X, _, y, _ = train_test_split(X, y, train_size=200, stratify=y, random_state=0)
     net = SaliencyGuidedClassifier(max_epochs=8, random_state=0)
@@ -255,7 +254,6 @@ def search():
         },
         refit=one_standard_error_refit,
         cv=3,
-        n_jobs=2,
     ).fit(X, y), (X, y)
 
 
