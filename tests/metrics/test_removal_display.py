@@ -119,7 +119,9 @@ def test_a_regressor_has_r2(doubles):
 
 
 def test_what_is_no_curve(softmax):
-    with pytest.raises(TypeError, match=r"curve must be what removal_curve returns, .* got Linear"):
+    with pytest.raises(
+        TypeError, match=r"curve must be what removal_curve returns, .* got Linear"
+    ):
         RemovalCurveDisplay.from_curve(softmax)
 
 
