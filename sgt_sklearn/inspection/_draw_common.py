@@ -7,17 +7,17 @@ import numpy as np
 from sgt_sklearn.inspection._shades import robust_limit
 from sgt_sklearn.inspection._wording import (
     is_unsigned,
-    label_text,
     method_name,
-    number_text,
+    output_text,
     sample_name,
+    target_text,
     value_name,
 )
 
 DATA_COLOUR = "#222222"
 NEUTRAL_COLOUR = "#7d7d9c"
 PADDING_STYLE = {"facecolor": "#e6e6e6", "edgecolor": "#b0b0b0", "hatch": "///", "linewidth": 0}
-_TITLE_LENGTH = 42  # of a line beside an upright colour bar
+_LETTER = 5.6  # width of a letter of a label, in points
 RELEVANCE_STYLE = {"colors": "#111111", "linewidths": 1.6}
 
 
@@ -102,7 +102,8 @@ class Scale:
             mappable = ScalarMappable(self.norm, self.cmap)
         title, extend = self.title, "neither"
         if kwargs.get("orientation") != "horizontal":
-            title = "\n".join(wrap(title, _TITLE_LENGTH))
+            height = ax.get_window_extent().height * 72 / ax.figure.dpi
+            title = "\n".join(wrap(title, max(20, int(height / _LETTER))))
         if self.clipped:
             extend = "max" if self.unsigned else "both"
         return ax.figure.colorbar(
@@ -117,13 +118,11 @@ def set_title(ax, explanation, i, *more, **kwargs):
     """
     first = sample_name(explanation, i)
     if explanation.target is not None:
-        first += f", target {label_text(explanation.target[i].item(), explanation.output)}"
+        first += f", target {target_text(explanation, i)}"
     second = method_name(explanation)
     if explanation.explained_output is not None:
         second += "\n" if explanation.kind == "image" else ": "
-        second += f"{explanation.output} {number_text(explanation.explained_output[i])}"
-        if explanation.baseline_output is not None:
-            second += f", at the baseline {number_text(explanation.baseline_output[i])}"
+        second += output_text(explanation, i)
     lines = escaped("\n".join((cut(first, 70), second, *more)))
     ax.set_title(lines, **{"fontsize": "medium"} | kwargs)
 

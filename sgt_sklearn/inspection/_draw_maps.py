@@ -23,7 +23,9 @@ def draw_overlay(explanation, i, ax, scale, *, relevance, colorbar, colorbar_kwa
     height, width = values.shape
     inches = 1.4 + 3.6 * min(width / height, 2.5), 0.8 + 3.6 * max(0.5, min(height / width, 1))
     ax = axes_or_new(ax, *inches, "compressed")
-    underlay = _draw_image(ax, explanation.data[i], alpha=0.4)
+    # in grey, so that all colours are those of the values
+    grey = np.asarray(explanation.data[i], dtype=float).mean(axis=0, keepdims=True)
+    underlay = _draw_image(ax, grey, alpha=0.4)
     style = {"cmap": scale.transparent(), "norm": scale.norm, "interpolation": "nearest"}
     image = ax.imshow(values, **style | image_kwargs)
     _finish_image(ax, explanation, i, values, relevance)

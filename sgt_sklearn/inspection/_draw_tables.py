@@ -103,9 +103,13 @@ def draw_beeswarm(explanation, ax, *, max_display, colorbar, colorbar_kwargs, sc
     values = explanation.values[np.ix_(rows, order)].astype(float)
     span = max(values.max(), 0) - min(values.min(), 0) or 1.0
     ax.set_xlim(min(values.min(), 0) - 0.04 * span, max(values.max(), 0) + 0.04 * span)
+    shares_of = [_shares(explanation.data[:, j])[rows] for j in order]
     bar = None
     if colorbar:
-        options = {"label": "value of the feature", "aspect": 30} | colorbar_kwargs
+        meaning = "value of the feature"
+        if any(np.isnan(shares).any() for shares in shares_of):
+            meaning += " (grey: words, or missing)"
+        options = {"label": meaning, "aspect": 30} | colorbar_kwargs
         bar = ax.figure.colorbar(ScalarMappable(norm, cmap), ax=ax, **options)
         bar.set_ticks([0, 1], labels=["low", "high"])
     if len(means) > len(order):
@@ -123,8 +127,7 @@ def draw_beeswarm(explanation, ax, *, max_display, colorbar, colorbar_kwargs, sc
     across = points * box.height / abs(np.ptp(ax.get_ylim()))
     offsets, diameter = swarm(values.T * along, _ROW / 2 * across)
     dots = []
-    for k, j in enumerate(order):
-        shares = _shares(explanation.data[:, j])[rows]
+    for k, shares in enumerate(shares_of):
         colours = cmap(norm(shares))
         colours[np.isnan(shares)] = (0.6, 0.6, 0.6, 1)
         style = {"s": diameter**2, "c": colours, "linewidths": 0, "zorder": 2} | scatter_kwargs

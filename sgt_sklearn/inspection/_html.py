@@ -22,9 +22,10 @@ from sgt_sklearn.inspection._wording import (
     describe,
     explained_name,
     is_unsigned,
-    label_text,
     number_text,
+    output_text,
     sample_name,
+    target_text,
     value_name,
 )
 
@@ -283,11 +284,9 @@ def _sample(shown, i, body):
     """A sample under its name, its target and the explained output."""
     words = [sample_name(shown, i)]
     if shown.target is not None:
-        words.append(label_text(shown.target[i].item(), shown.output))
+        words.append(target_text(shown, i))
     if shown.explained_output is not None:
-        words.append(f"{shown.output} {number_text(shown.explained_output[i])}")
-        if shown.baseline_output is not None:
-            words.append(f"at the baseline {number_text(shown.baseline_output[i])}")
+        words.append(output_text(shown, i))
     return _under(", ".join(words), body)
 
 

@@ -70,6 +70,11 @@ def label_text(label, output="logit"):
     return f"output {label}" if output == "prediction" else f"class {label}"
 
 
+def target_text(explanation, i):
+    """The target of a sample in words."""
+    return label_text(explanation.target[i : i + 1].tolist()[0], explanation.output)
+
+
 def sample_name(explanation, i):
     """The name of a sample in the index, or its number."""
     return f"sample {i if explanation.index is None else explanation.index[i]}"
@@ -111,4 +116,17 @@ def number_text(value, signed=True):
 
 def datum_text(value):
     """A value of the data in words."""
-    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    text = f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
+    return text.replace("-", "\N{MINUS SIGN}") if number else text
+
+
+def output_text(explanation, i):
+    """The explained output of a sample, such as "logit 2.1, at the baseline 0.3", or ""."""
+    if explanation.explained_output is None:
+        return ""
+    text = f"{explanation.output} {number_text(explanation.explained_output[i], signed=False)}"
+    if explanation.baseline_output is None:
+        return text
+    at_baseline = number_text(explanation.baseline_output[i], signed=False)
+    return f"{text}, at the baseline {at_baseline}"

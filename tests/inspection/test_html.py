@@ -167,13 +167,13 @@ def test_bars_say_what_they_leave_out():
 
 def test_samples_say_what_was_explained():
     explanation = table(
-        target=["no", "yes"],
+        target=np.array(["no", "yes"], dtype=object),
         explained_output=[3.0, -2.5],
         baseline_output=[0.5, 0.5],
         index=["u", "v"],
     )
     text = Page(explanation._repr_html_()).text
-    assert "sample u, 'no', logit +3, at the baseline +0.5" in text
+    assert "sample u, 'no', logit 3, at the baseline 0.5" in text
     assert f"sample v, 'yes', logit {MINUS}2.5" in text
 
 
