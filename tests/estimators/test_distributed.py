@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import importlib.util
 import os
 import signal
 import subprocess
@@ -72,10 +73,16 @@ def launch(script, *arguments, timeout=180):
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """What each process came to, by case."""
+def launched(tmp_path_factory):
+    """What is printed by processes that go through all cases and then through the example."""
     folder = tmp_path_factory.mktemp("ranks")
-    launch(Path(worker.__file__).relative_to(ROOT), folder)
+    return folder, launch(Path(worker.__file__).relative_to(ROOT), folder)
+
+
+@pytest.fixture(scope="module")
+def results(launched):
+    """What each process came to, by case."""
+    folder, _ = launched
     return [torch.load(folder / f"rank{rank}.pt", weights_only=False) for rank in RANKS]
 
 
@@ -427,7 +434,17 @@ def test_accelerator_is_left_as_it_was(accelerator, device):
 # a dask cluster
 
 
-def test_search_on_a_dask_cluster_is_the_one_on_this_process():
+# one thread a worker: fits share the global generators of their process
+CLUSTER = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(**CLUSTER) as cluster:
+        yield cluster
+
+
+def test_search_on_a_dask_cluster_is_the_one_on_this_process(cluster):
     def process(estimator, X, y):
         return os.getpid()
 
@@ -449,12 +466,7 @@ def test_search_on_a_dask_cluster_is_the_one_on_this_process():
         return_train_score=True,
     )
     here = clone(search).set_params(n_jobs=1).fit(X, y)
-    # one thread a worker: fits share the global generators of their process
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster),
-        joblib.parallel_config("dask"),
-    ):
+    with Client(cluster), joblib.parallel_config("dask"):
         there = clone(search).set_params(n_jobs=-1).fit(X, y)
     processes = [there.cv_results_[f"split{i}_test_process"] for i in range(2)]
     assert os.getpid() not in np.ravel(processes)
@@ -472,12 +484,24 @@ def test_search_on_a_dask_cluster_is_the_one_on_this_process():
 # examples
 
 
-def test_example_of_a_grid_search():
-    output = run(["-W", "error", "examples/grid_search_dask.py", "--max-epochs", 2], timeout=120)
-    assert "chosen: {'consistency_weight'" in output
+def test_example_of_a_grid_search(cluster, monkeypatch, capsys):
+    spec = importlib.util.spec_from_file_location("example", ROOT / "examples/grid_search_dask.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+
+    @contextlib.contextmanager
+    def running_cluster(**options):
+        assert options == CLUSTER
+        yield cluster
+
+    # starting one takes longer than all its fits
+    monkeypatch.setattr(example, "LocalCluster", running_cluster)
+    monkeypatch.setattr(sys, "argv", ["grid_search_dask.py", "--max-epochs", "2"])
+    assert not example.main()
+    assert "chosen: {'consistency_weight'" in capsys.readouterr().out
 
 
-def test_example_of_training():
-    output = launch("examples/train_accelerate.py")
+def test_example_of_training(launched):
+    _, output = launched
     assert "2 processes" in output
     assert "guided" in output
