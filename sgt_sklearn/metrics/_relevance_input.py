@@ -31,7 +31,7 @@ _BLOCKS = {
     "raises": """
         ValueError
             If the shapes do not fit, a value is not finite, `relevance` is not boolean or True on
-            padding, or no sample has a relevant cell.
+            padding, or no sample has both a relevant and an irrelevant cell.
         TypeError
             If an argument does not hold real numbers.
         """,
@@ -67,14 +67,15 @@ def read_samples(attributions, relevance, *, irrelevant_needed=False):
             "relevance must mark at least one relevant cell, got a mask that is False "
             "everywhere. True (or 1) means relevant: check that the mask is not inverted."
         )
+    partial = scored & (~relevant & (score != PADDING)).any(axis=1)
+    if not partial.any():
+        raise ValueError(
+            "relevance must be True for some and False for other cells of at least one "
+            "sample, got masks that are True everywhere or False everywhere: every attribution "
+            "is right by them."
+        )
     if irrelevant_needed:
-        scored &= (~relevant & (score != PADDING)).any(axis=1)
-        what = "relevant cell or no irrelevant"
-        if not scored.any():
-            raise ValueError(
-                "relevance must be True for some and False for other cells of at least one "
-                "sample, got masks that are True everywhere or False everywhere."
-            )
+        scored, what = partial, "relevant cell or no irrelevant"
     if not scored.all():
         warnings.warn(
             f"{len(scored) - np.count_nonzero(scored)} of {len(scored)} samples have no {what} "

@@ -120,7 +120,7 @@ def test_by_hand():
 
 def test_never_all_cells():
     # all but the smallest, 0 after scaling, hold everything in any case; two cells: always one
-    scores = benchmark_precision_recall([[2.0, 1.0]], [[True, True]])
+    scores = benchmark_precision_recall([[2.0, 1.0]], [[True, False]])
     assert scores.precision.tolist() == scores.recall.tolist() == [1.0] * 9
     # half and half: 50 % is the first cell alone, 60 % would be both
     scores = benchmark_precision_recall([[1.0, 1.0, 0.0]], [[True, False, False]])
