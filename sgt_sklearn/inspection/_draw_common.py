@@ -4,7 +4,6 @@ from textwrap import wrap
 
 import numpy as np
 
-from sgt_sklearn.inspection._shades import robust_limit
 from sgt_sklearn.inspection._wording import (
     is_unsigned,
     method_name,
@@ -71,7 +70,7 @@ class Scale:
         from matplotlib.colors import ListedColormap, Normalize
 
         self.title = escaped(value_name(explanation))
-        self.limit = robust_limit(values) if limit is None else float(limit)
+        self.limit = float(limit)
         cmap = _diverging() if cmap is None else cmap
         cmap = matplotlib.colormaps[cmap] if isinstance(cmap, str) else cmap
         self.unsigned = is_unsigned(explanation)

@@ -13,6 +13,7 @@ from sgt_sklearn.inspection._draw_tables import draw_bars, draw_beeswarm, draw_m
 from sgt_sklearn.inspection._draw_tokens import draw_tokens
 from sgt_sklearn.inspection._explain import explain
 from sgt_sklearn.inspection._explanation import Explanation
+from sgt_sklearn.inspection._shades import robust_limit
 
 # the first is drawn by kind="auto"; of series of one feature it is "line"
 _KINDS = {
@@ -21,17 +22,25 @@ _KINDS = {
     "tabular": ("bars", "mean_bars", "beeswarm"),
     "tokens": ("tokens",),
 }
-_TAKES = {
-    "overlay": {"image_kwargs"},
-    "side_by_side": {"image_kwargs"},
-    "heatmap": {"image_kwargs", "line_kwargs"},
-    "line": {"line_kwargs"},
-    "bars": {"bar_kwargs"},
-    "mean_bars": {"bar_kwargs"},
-    "beeswarm": {"scatter_kwargs"},
-    "tokens": {"text_kwargs"},
+_COLORBAR = ("colorbar", "colorbar_kwargs")
+_TIME = ("time_step", "time_label")
+# the functions that draw, and the arguments of `plot` that they take
+_DRAWN_BY = {
+    "overlay": (draw_overlay, ("relevance", "image_kwargs", *_COLORBAR)),
+    "side_by_side": (draw_side_by_side, ("relevance", "image_kwargs", *_COLORBAR)),
+    "heatmap": (
+        draw_heat_map,
+        ("relevance", "image_kwargs", "line_kwargs", "show_data", *_TIME, *_COLORBAR),
+    ),
+    "line": (draw_line, ("relevance", "line_kwargs", *_TIME, *_COLORBAR)),
+    "bars": (draw_bars, ("max_display", "bar_kwargs")),
+    "mean_bars": (draw_mean_bars, ("max_display", "bar_kwargs")),
+    "beeswarm": (draw_beeswarm, ("max_display", "scatter_kwargs", *_COLORBAR)),
+    "tokens": (draw_tokens, ("relevance", "text_kwargs", *_COLORBAR)),
 }
 _OF_ALL_SAMPLES = ("mean_bars", "beeswarm")
+# few values, none of which is lost among the others
+_SCALED_BY_LARGEST = ("bars", "tokens")
 
 
 class SaliencyMapDisplay:
@@ -220,46 +229,36 @@ class SaliencyMapDisplay:
         _check_number("limit", limit, allow_none=True)
         _check_number("time_step", time_step)
         _check_count("max_display", max_display)
-        given = {
+        i = _check_sample(sample, len(explanation))
+        keywords = {
             "image_kwargs": image_kwargs,
             "line_kwargs": line_kwargs,
             "bar_kwargs": bar_kwargs,
             "scatter_kwargs": scatter_kwargs,
             "text_kwargs": text_kwargs,
+            "colorbar_kwargs": colorbar_kwargs,
         }
-        options = _check_kwargs(kind, given)
-        i = _check_sample(sample, len(explanation))
-        drawn = explanation.values[i]
-        if kind in ("overlay", "side_by_side"):
-            drawn = drawn.sum(axis=0)
-        if kind in ("bars", "tokens"):
-            # there are few values, and none to be lost among many
-            limit = float(np.nanmax(np.abs(drawn))) or 1.0 if limit is None else limit
-        # alone, the sample has a target by name
-        scale = Scale(explanation[i], drawn, limit, cmap)
-        if kind not in _OF_ALL_SAMPLES and kind != "bars":
-            options["relevance"] = _check_relevance(self.relevance, explanation)
-        if kind not in ("bars", "mean_bars"):
-            options |= {"colorbar": colorbar, "colorbar_kwargs": dict(colorbar_kwargs or {})}
-        if kind in ("heatmap", "line"):
-            options |= {"time_step": time_step, "time_label": time_label}
-        if kind == "heatmap":
-            options["show_data"] = show_data
-        if kind in _KINDS["tabular"]:
-            options["max_display"] = max_display
-        draw = {
-            "overlay": draw_overlay,
-            "side_by_side": draw_side_by_side,
-            "heatmap": draw_heat_map,
-            "line": draw_line,
-            "bars": draw_bars,
-            "mean_bars": draw_mean_bars,
-            "beeswarm": draw_beeswarm,
-            "tokens": draw_tokens,
-        }[kind]
+        draw, takes = _DRAWN_BY[kind]
+        _check_keywords(kind, takes, keywords)
+        options = {
+            "relevance": _check_relevance(self.relevance, explanation),
+            "max_display": max_display,
+            "colorbar": colorbar,
+            "show_data": show_data,
+            "time_step": time_step,
+            "time_label": time_label,
+        }
+        options |= {name: dict(value or {}) for name, value in keywords.items()}
+        options = {name: options[name] for name in takes}
         if kind in _OF_ALL_SAMPLES:
             found = draw(explanation, ax, **options)
         else:
+            drawn = explanation.values[i]
+            if explanation.kind == "image":
+                drawn = drawn.sum(axis=0)
+            quantile = 1.0 if kind in _SCALED_BY_LARGEST else 0.99
+            # alone, the sample has a target by name
+            scale = Scale(explanation[i], drawn, limit or robust_limit(drawn, quantile), cmap)
             found = draw(explanation, i, ax, scale, **options)
         for name, artist in found.items():
             setattr(self, name, artist)
@@ -383,20 +382,14 @@ class SaliencyMapDisplay:
                 "kind='line' is for series of one feature, got an explanation of "
                 f"{explanation.shape[-1]}: use 'heatmap'."
             )
-        if self.relevance is not None and explanation.kind == "tabular":
-            raise ValueError(
-                "relevance is drawn for images, series and tokens, got it for a table."
-            )
         return explanation, kind
 
 
-def _check_kwargs(kind, given):
-    """Dicts of keywords that this kind of drawing takes."""
-    for name, value in given.items():
-        if value is not None and name not in _TAKES[kind]:
-            takes = ", ".join(sorted(_TAKES[kind]))
-            raise ValueError(f"{name} is not used by kind={kind!r}, which takes {takes}.")
-    return {name: dict(given[name] or {}) for name in _TAKES[kind]}
+def _check_keywords(kind, takes, keywords):
+    for name, value in keywords.items():
+        if value is not None and name not in takes:
+            known = ", ".join(sorted(set(takes) & keywords.keys()))
+            raise ValueError(f"{name} is not used by kind={kind!r}, which takes {known}.")
 
 
 def _check_sample(sample, n_samples):
@@ -424,6 +417,8 @@ def _check_relevance(relevance, explanation):
     """Relevance as an array of the shape of the data, False on padding."""
     if relevance is None:
         return None
+    if explanation.kind == "tabular":
+        raise ValueError("relevance is drawn for images, series and tokens, got it for a table.")
     shape = explanation.data.shape
     shapes = [shape] if explanation.kind != "image" else [shape, shape[:1] + shape[2:]]
     if isinstance(relevance, (list, tuple)) and explanation.lengths is not None:

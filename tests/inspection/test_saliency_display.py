@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from sgt_sklearn import SaliencyGuidedClassifier
 from sgt_sklearn.inspection import Explanation, SaliencyMapDisplay, explain
 from sgt_sklearn.inspection._draw_tables import swarm
+from sgt_sklearn.inspection._shades import NEGATIVE, POSITIVE
 
 RNG = np.random.default_rng(0)
 draw = SaliencyMapDisplay.from_explanation
@@ -208,6 +209,49 @@ def test_values_of_zero_only():
         explanation = maker()
         nothing = explanation._with(values=np.nan_to_num(explanation.values) * 0)
         draw(nothing, kind=kind).figure_.draw_without_rendering()
+
+
+# what a colour of linear light becomes to eyes without one kind of cones (Machado et al., 2009)
+BLIND_TO = {
+    "red": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "green": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "blue": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def seen_by_blind(colours, cones):
+    colours = np.asarray(colours)
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.transpose(BLIND_TO[cones]), 0, 1)
+    return np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("cones", BLIND_TO)
+def test_colour_blind_readers_tell_the_signs_apart(cones):
+    cmap = draw(images()).image_.cmap
+    for size in (0.2, 0.5, 1.0):
+        pair = cmap(np.array([0.5 - size / 2, 0.5 + size / 2]))[:, :3]
+        negative, positive = seen_by_blind(pair, cones)
+        assert np.abs(negative - positive).max() > 0.35 * size
+    in_html = np.array([NEGATIVE, POSITIVE]) / 255
+    assert np.abs(np.subtract(*seen_by_blind(in_html, cones))).max() > 0.25
+
+
+def test_the_simulation_confuses_red_and_green():
+    red, green = seen_by_blind([[0.8, 0.45, 0.3], [0.55, 0.6, 0.3]], "green")
+    assert np.abs(red - green).max() < 0.1
 
 
 # ---- from estimators
@@ -654,6 +698,7 @@ def test_text_keywords_and_mathematics():
         (table, {"limit": -1}, ValueError, "limit must be a positive number"),
         (series, {"time_step": None}, ValueError, "time_step must be a positive number"),
         (table, {"text_kwargs": {}}, ValueError, "text_kwargs is not used by kind='bars'"),
+        (table, {"colorbar_kwargs": {}}, ValueError, "which takes bar_kwargs"),
         (lambda: table()[[]], {}, ValueError, "at least one sample"),
         (lambda: None, {}, TypeError, "must be an Explanation"),
         (
