@@ -4,6 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, train_test_split
@@ -235,6 +238,63 @@ def test_the_rule_can_be_copied_pickled_and_read():
         assert hash(copy) == hash(rule)
     assert rule != one_standard_error_refit(score="accuracy")
     assert rule != shown
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_never_a_constant_predictor_whatever_the_scores(data):
+    n_settings, n_splits = data.draw(st.integers(2, 6)), data.draw(st.integers(2, 4))
+    unit = st.floats(-1, 1, width=16)
+    split = st.lists(unit, min_size=n_splits, max_size=n_splits)
+    columns = st.lists(split, min_size=n_settings, max_size=n_settings)
+    accuracy, first, second = (data.draw(columns) for _ in range(3))
+    constant = data.draw(st.lists(st.booleans(), min_size=n_settings, max_size=n_settings))
+    for i in np.flatnonzero(constant):
+        first[i] = second[i] = [0.0] * n_splits
+    values = results(accuracy=accuracy, removal_gap=first, sufficiency_gap=second)
+    left = np.any(first, axis=1) | np.any(second, axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if left.any():
+            assert left[one_standard_error_refit(values)]
+        else:
+            with pytest.raises(ValueError, match="no setting can be chosen"):
+                one_standard_error_refit(values)
+
+
+class Scaled(torch.nn.Module):
+    """A linear map of the scaled input; with a scale of 0 it ignores it."""
+
+    def __init__(self, n_features=4, n_outputs=2, scale=1.0):
+        super().__init__()
+        self.linear, self.scale = torch.nn.Linear(n_features, n_outputs), scale
+
+    def forward(self, X):
+        return self.linear(self.scale * X)
+
+
+def test_a_constant_net_in_a_search_is_not_chosen(device):
+    X = np.random.default_rng(0).normal(size=(90, 4)).astype("float32")
+    y = (np.arange(90) % 10 < 3).astype(int)  # nothing to learn: the majority class is best
+    net = SaliencyGuidedClassifier(Scaled, max_epochs=15, random_state=0, device=device)
+    names = ("sufficiency_gap", "removal_gap")
+    gaps = {name: make_interpretability_scorer(name, n_draws=1) for name in names}
+    search = GridSearchCV(
+        net,
+        {"module__scale": [0.0, 1.0]},
+        scoring={"accuracy": "accuracy"} | gaps,
+        refit=one_standard_error_refit,
+        cv=3,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.fit(X, y)
+    assert any("at chance level" in str(warning.message) for warning in caught)
+    found = search.cv_results_
+    assert search.best_params_ == {"module__scale": 1.0}
+    assert found["mean_test_accuracy"][0] == pytest.approx(0.7)
+    assert found["mean_test_sufficiency_gap"][0] == found["mean_test_removal_gap"][0] == 0
+    assert found["mean_test_sufficiency_gap"][1] != 0
 
 
 @pytest.fixture(scope="module")
