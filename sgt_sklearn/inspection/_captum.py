@@ -135,8 +135,9 @@ class _OfCaptum:
         except (AssertionError, AttributeError, RuntimeError, TypeError) as error:
             if facts.family != "hooks":
                 raise
+            text = " ".join(str(error).split())
             raise TypeError(
-                f"method={self.method!r} does not work with the layers of this module: {error} "
+                f"method={self.method!r} does not work with the layers of this module: {text} "
                 f"Use method={facts.instead!r}, which works with every differentiable module."
             ) from error
 
@@ -319,7 +320,8 @@ class _NoisyGradient(captum.Saliency):
         at = (self.x + self.scale * inputs[0]).detach().requires_grad_(True)
         with torch.enable_grad():
             output = self.forward_func(at.clone(), additional_forward_args[0])
-            return (gradient_with_respect_to(output, at),)
+            # the variance is a difference of sums, which single precision would not survive
+            return (gradient_with_respect_to(output, at).double(),)
 
 
 def _vargrad(explainer, view, start, rows):
@@ -333,7 +335,7 @@ def _vargrad(explainer, view, start, rows):
         stdevs=1.0,
         additional_forward_args=(rows,),
     )
-    return values
+    return values.clamp(min=0).to(start.dtype)
 
 
 def _gradient_shap(explainer, view, start, rows):
@@ -410,6 +412,13 @@ class _Relevance(captum.LRP):
         super()._get_layers(model)
         passing = (nn.Flatten, nn.Unflatten, nn.Identity)
         self.layers = [layer for layer in self.layers if not isinstance(layer, passing)]
+
+    def _check_and_attach_rules(self):
+        try:
+            super()._check_and_attach_rules()
+        except TypeError as error:
+            without = next(layer for layer in self.layers if not hasattr(layer, "rule"))
+            raise TypeError(f"it has no rule for {type(without).__name__}.") from error
 
 
 def _lrp(explainer, view, start, rows):

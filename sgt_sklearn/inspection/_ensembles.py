@@ -112,7 +112,7 @@ def _places(labels, classes, n_samples):
     if not found.any(axis=1).all():
         raise ValueError(
             f"target must be 'predicted', 'all' or labels of classes_ {classes}, got "
-            f"{labels[~found.any(axis=1)][0]!r}."
+            f"{labels[~found.any(axis=1)].tolist()[0]!r}."
         )
     return found.argmax(axis=1)
 

@@ -236,6 +236,6 @@ def _index(target, scores, at_input):
     if not found.any(axis=1).all():
         raise ValueError(
             f"target must be 'predicted', 'all' or among {known.tolist()}, got "
-            f"{labels[~found.any(axis=1)][0]!r}."
+            f"{labels[~found.any(axis=1)].tolist()[0]!r}."
         )
     return found.argmax(axis=1)

@@ -1,0 +1,208 @@
+"""Ensembles of nets against a mean over their nets, computed by hand."""
+
+import numpy as np
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
+    RandomForestClassifier,
+    VotingClassifier,
+    VotingRegressor,
+)
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
+from sgt_sklearn.inspection import explain
+
+RNG = np.random.default_rng(0)
+X = (RNG.standard_normal((60, 5)) * [1, 4, 0.2, 1, 1]).astype(np.float32)
+LABELS = np.array(["a", "b", "c"])[np.digitize(X[:, 0] + X[:, 3], [-0.5, 0.5])]
+TARGETS = 10 * X[:, 0] - X[:, 1]
+FEW = X[:6]
+METHODS = ("saliency", "integrated_gradients", "deep_lift")
+
+
+def net(cls=SaliencyGuidedClassifier, seed=0):
+    return cls(max_epochs=2, random_state=seed, device="cpu")
+
+
+def regressor(seed=0):
+    return net(SaliencyGuidedRegressor, seed)
+
+
+@pytest.fixture(scope="module")
+def ensembles():
+    members = [("one", net()), ("two", net(seed=1))]
+    fitted = net().fit(X, LABELS)
+    found = {
+        "calibrated": CalibratedClassifierCV(net(), cv=2),
+        "frozen": CalibratedClassifierCV(FrozenEstimator(fitted), cv=2),
+        "bagging": BaggingClassifier(net(), n_estimators=3, max_features=0.6, random_state=0),
+        "voting": VotingClassifier(members, voting="soft", weights=[1, 3]),
+    }
+    return {name: estimator.fit(X, LABELS) for name, estimator in found.items()}
+
+
+def parts(name, ensemble):
+    """Nets, weights and columns, and how a label of the ensemble is called in them."""
+    n = X.shape[1]
+    codes = {label: i for i, label in enumerate("abc")}
+    if name == "calibrated":
+        nets = [part.estimator for part in ensemble.calibrated_classifiers_]
+        return [(part, 1 / 2, range(n), None) for part in nets]
+    if name == "frozen":
+        return [(ensemble.calibrated_classifiers_[0].estimator.estimator, 1.0, range(n), None)]
+    if name == "voting":
+        return [
+            (part, weight, range(n), codes)
+            for part, weight in zip(ensemble.estimators_, (0.25, 0.75), strict=True)
+        ]
+    columns = ensemble.estimators_features_
+    return [(part, 1 / 3, c, codes) for part, c in zip(ensemble.estimators_, columns, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["calibrated", "frozen", "bagging", "voting"])
+@pytest.mark.parametrize("method", METHODS)
+def test_mean_over_the_nets(ensembles, name, method):
+    ensemble = ensembles[name]
+    labels = ensemble.predict(FEW)
+    expected = np.zeros(FEW.shape)
+    outputs = np.zeros(6)
+    for part, weight, columns, codes in parts(name, ensemble):
+        own = labels if codes is None else np.array([codes[label] for label in labels])
+        inner = explain(part, FEW[:, columns], method=method, target=own)
+        for j, column in enumerate(columns):
+            expected[:, column] += weight * inner.values[:, j]
+        if method != "saliency":
+            outputs += weight * inner.explained_output
+    found = explain(ensemble, FEW, method=method)
+    np.testing.assert_allclose(found.values, expected, atol=1e-6)
+    np.testing.assert_array_equal(found.target, labels)
+    np.testing.assert_allclose(found.data, FEW)
+    if method != "saliency":
+        np.testing.assert_allclose(found.explained_output, outputs, rtol=1e-5)
+        np.testing.assert_allclose(found.delta, 0, atol=0.02)
+
+
+def test_all_targets_and_labels(ensembles):
+    ensemble = ensembles["bagging"]
+    every = explain(ensemble, FEW, method="integrated_gradients", target="all")
+    assert every.shape == (6, 3, 5) and every.classes == ["a", "b", "c"]
+    for k, label in enumerate("abc"):
+        single = explain(ensemble, FEW, method="integrated_gradients", target=label)
+        np.testing.assert_allclose(every.values[:, k], single.values, atol=1e-6)
+    with pytest.raises(ValueError, match=r"labels of classes_ .*, got.* 'd'"):
+        explain(ensemble, FEW, target="d")
+    with pytest.raises(ValueError, match=r"one label a row, shape \(6,\), got shape \(2,\)"):
+        explain(ensemble, FEW, target=["a", "b"])
+
+
+def test_perturbation_asks_the_ensemble_itself(ensembles):
+    for name in ("calibrated", "bagging"):
+        ensemble = ensembles[name]
+        found = explain(ensemble, FEW, method="feature_ablation", baseline=X[9])
+        hidden = FEW.copy()
+        hidden[:, 1] = X[9, 1]
+        k = ensemble.predict_proba(FEW).argmax(1)
+        change = ensemble.predict_proba(FEW) - ensemble.predict_proba(hidden)
+        np.testing.assert_allclose(found.values[:, 1], change[np.arange(6), k], atol=1e-6)
+        assert found.output == "probability"
+    # of logits, the mean over the nets
+    ensemble = ensembles["calibrated"]
+    found = explain(ensemble, FEW, method="feature_ablation", baseline=X[9], output="logit")
+    labels = ensemble.predict(FEW)
+    inner = [
+        explain(part, FEW, method="feature_ablation", baseline=X[9], target=labels).values
+        for part, *_ in parts("calibrated", ensemble)
+    ]
+    np.testing.assert_allclose(found.values, np.mean(inner, axis=0), atol=1e-6)
+
+
+def test_arrays_as_baseline_and_seeds(ensembles):
+    ensemble = ensembles["bagging"]
+    baseline = RNG.standard_normal(5).astype(np.float32)
+    found = explain(ensemble, FEW, method="integrated_gradients", baseline=baseline, target="a")
+    expected = np.zeros(FEW.shape)
+    for part, weight, columns, _ in parts("bagging", ensemble):
+        inner = explain(
+            part,
+            FEW[:, columns],
+            method="integrated_gradients",
+            baseline=baseline[columns],
+            target=0,
+        )
+        expected[:, columns] += weight * inner.values
+    np.testing.assert_allclose(found.values, expected, atol=1e-6)
+    first, again, other = (
+        explain(ensemble, FEW, method="smooth_grad", random_state=seed).values
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_member_that_never_met_a_class_says_nothing_of_it():
+    rare = LABELS.copy()
+    rare[3:] = np.where(rare[3:] == "c", "a", rare[3:])
+    rare[:1] = "c"
+    bagging = BaggingClassifier(net(), n_estimators=3, max_samples=0.3, random_state=0)
+    bagging.fit(X, rare)
+    known = [list(part.classes_) for part in bagging.estimators_]
+    assert [0, 1] in known  # codes of a and b alone
+    found = explain(bagging, FEW, target="c")
+    expected = np.zeros(FEW.shape)
+    for part in bagging.estimators_:
+        if 2 in part.classes_:
+            expected += explain(part, FEW, target=2).values / 3
+    np.testing.assert_allclose(found.values, expected, atol=1e-6)
+    every = explain(bagging, FEW, target="all")
+    np.testing.assert_allclose(every.values[:, 2], expected, atol=1e-6)
+
+
+def test_regressors():
+    bagging = BaggingRegressor(regressor(), n_estimators=2, max_features=0.8, random_state=0)
+    voting = VotingRegressor([("one", regressor()), ("two", regressor(1))])
+    for ensemble in (bagging.fit(X, TARGETS), voting.fit(X, TARGETS)):
+        found = explain(ensemble, FEW, method="integrated_gradients")
+        np.testing.assert_allclose(found.explained_output, ensemble.predict(FEW), rtol=1e-4)
+        np.testing.assert_allclose(found.delta, 0, atol=0.1)
+        assert found.target is None and found.output == "prediction"
+    scaled = TransformedTargetRegressor(regressor(), transformer=StandardScaler()).fit(X, TARGETS)
+    found = explain(scaled, FEW)
+    np.testing.assert_allclose(found.values, explain(scaled.regressor_, FEW).values)
+
+
+def test_members_that_are_pipelines():
+    """Each net has a space of its own; values are summed back to the columns of X."""
+    calibrated = CalibratedClassifierCV(make_pipeline(StandardScaler(), net()), cv=2)
+    calibrated.fit(X, LABELS)
+    found = explain(calibrated, FEW, method="integrated_gradients")
+    labels = calibrated.predict(FEW)
+    inner = [
+        explain(part.estimator, FEW, method="integrated_gradients", target=labels).values
+        for part in calibrated.calibrated_classifiers_
+    ]
+    np.testing.assert_allclose(found.values, np.mean(inner, axis=0), atol=1e-6)
+    np.testing.assert_allclose(found.data, FEW)
+    with pytest.raises(ValueError, match="baseline must be a name where the members"):
+        explain(calibrated, FEW, method="integrated_gradients", baseline=X[0])
+
+
+def test_pipeline_around_an_ensemble():
+    pipeline = make_pipeline(StandardScaler(), CalibratedClassifierCV(net(), cv=2))
+    pipeline.fit(X, LABELS)
+    found = explain(pipeline, FEW, feature_names=list("vwxyz"))
+    inner = explain(pipeline[-1], pipeline[:-1].transform(FEW))
+    np.testing.assert_allclose(found.values, inner.values, atol=1e-6)
+    assert found.feature_names == list("vwxyz")
+
+
+def test_a_member_without_gradients():
+    voting = VotingClassifier([("net", net()), ("forest", RandomForestClassifier(3))])
+    voting.fit(X, LABELS)
+    with pytest.raises(TypeError, match=r"got RandomForestClassifier\. Use .*'feature_ablation'"):
+        explain(voting, FEW)

@@ -1,0 +1,203 @@
+"""Explanations in the names of the columns that went into a pipeline, and sums over them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from sgt_sklearn import SaliencyGuidedClassifier
+from sgt_sklearn.inspection import explain
+
+RNG = np.random.default_rng(0)
+N = 60
+FRAME = pd.DataFrame(
+    {
+        "age": RNG.normal(40, 10, N),
+        "sex": RNG.choice(["f", "m"], N),
+        "class": RNG.choice([1, 2, 3], N),
+        "fare": RNG.exponential(10, N),
+    },
+    index=np.arange(N) + 100,
+)
+LABELS = np.where((FRAME.sex == "f") & (FRAME["class"] < 3) | (FRAME.age < 30), "yes", "no")
+NAMES = ["age", "sex", "class", "fare"]
+FEW = FRAME[:5]
+# columns of the transformer: sex_f sex_m class_1 class_2 class_3 age fare
+COLUMNS = {"sex": [0, 1], "class": [2, 3, 4], "age": [5], "fare": [6]}
+# those of one original column are hidden as one
+JOINT = ("feature_ablation", "occlusion", "shapley_value_sampling", "kernel_shap")
+
+
+def transformer():
+    return make_column_transformer(
+        (OneHotEncoder(sparse_output=False), ["sex", "class"]), (StandardScaler(), ["age", "fare"])
+    )
+
+
+def net(**params):
+    return SaliencyGuidedClassifier(max_epochs=4, random_state=0, device="cpu", **params)
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return make_pipeline(transformer(), net()).fit(FRAME, LABELS)
+
+
+def sums(values):
+    return np.stack([values[:, COLUMNS[name]].sum(1) for name in NAMES], axis=1)
+
+
+@pytest.mark.parametrize(
+    "method", ["saliency", "integrated_gradients", "deep_lift", "input_x_gradient", "lrp"]
+)
+def test_values_are_sums_over_the_columns_of_the_net(pipeline, method):
+    found = explain(pipeline, FEW, method=method)
+    inner = explain(pipeline[-1], pipeline[:-1].transform(FEW), method=method)
+    np.testing.assert_allclose(found.values, sums(inner.values), rtol=1e-5, atol=1e-7)
+    assert found.feature_names == NAMES and found.kind == "tabular"
+    np.testing.assert_array_equal(found.data, FEW.to_numpy(dtype=object))
+    np.testing.assert_array_equal(found.target, pipeline.predict(FEW))
+    np.testing.assert_array_equal(found.index, FEW.index)
+    each = explain(pipeline, FEW, method=method, fold=False)
+    np.testing.assert_array_equal(each.values, inner.values)
+    assert each.feature_names == list(pipeline[:-1].get_feature_names_out())
+
+
+def test_folded_values_add_up_to_the_difference_of_logits(pipeline):
+    Z = pipeline[:-1].transform(FEW)
+    mean = pipeline[:-1].transform(FRAME).mean(0, keepdims=True)
+    logits = pipeline[-1].decision_function
+    signs = np.where(pipeline.predict(FEW) == "yes", 1, -1)
+    for method in ("integrated_gradients", "shapley_value_sampling", "deep_lift", "kernel_shap"):
+        found = explain(pipeline, FEW, method=method, random_state=0)
+        other = np.where(pipeline.predict(FEW) == "yes", "no", "yes")
+        against = explain(pipeline, FEW, method=method, target=other, random_state=0)
+        # the log odds of two classes are the difference of their logits
+        change = found.values.sum(1) - against.values.sum(1)
+        np.testing.assert_allclose(change, signs * (logits(Z) - logits(mean)), atol=0.02)
+        np.testing.assert_allclose(found.delta, 0, atol=0.02)
+
+
+@pytest.mark.parametrize("method", JOINT)
+def test_columns_of_one_original_are_hidden_as_one(pipeline, method):
+    """Against a loop that hides all of them at once: values of the whole, counted once."""
+    found = explain(pipeline, FEW, method=method, random_state=0)
+    assert found.shape == (5, 4)
+    if method in ("feature_ablation", "occlusion"):
+        Z = pipeline[:-1].transform(FEW).astype(np.float32)
+        mean = pipeline[-1]._statistics_.mean
+        for j, name in enumerate(NAMES):
+            hidden = Z.copy()
+            hidden[:, COLUMNS[name]] = mean[COLUMNS[name]]
+            for i, label in enumerate(pipeline.predict(FEW)):
+                k = list(pipeline.classes_).index(label)
+                z = [pipeline[-1].forward(data[i : i + 1])[0, k].item() for data in (Z, hidden)]
+                assert found.values[i, j] == pytest.approx(z[0] - z[1], abs=1e-5)
+    else:
+        np.testing.assert_allclose(found.delta, 0, atol=1e-4)
+    each = explain(pipeline, FEW, method=method, fold=False, random_state=0)
+    assert each.shape == (5, 7)
+
+
+def test_a_search_and_nested_pipelines_equal_the_net_inside(pipeline):
+    expected = explain(pipeline, FEW, method="integrated_gradients").values
+    search = GridSearchCV(pipeline, {"saliencyguidedclassifier__max_epochs": [4]}, cv=2)
+    nested = make_pipeline(transformer(), make_pipeline("passthrough", net()))
+    frozen = FrozenEstimator(make_pipeline(transformer(), net()).fit(FRAME, LABELS))
+    for estimator in (search, nested, frozen):
+        estimator.fit(FRAME, LABELS)
+        found = explain(estimator, FEW, method="integrated_gradients")
+        np.testing.assert_allclose(found.values, expected, atol=1e-6)
+        assert found.feature_names == NAMES
+
+
+def test_targets_all_and_one_label_a_row(pipeline):
+    every = explain(pipeline, FEW, method="integrated_gradients", target="all")
+    assert every.shape == (5, 2, 4) and every.classes == ["no", "yes"]
+    labels = np.array(["no", "yes", "yes", "no", "no"])
+    found = explain(pipeline, FEW, method="integrated_gradients", target=labels)
+    picked = every.values[np.arange(5), (labels == "yes").astype(int)]
+    np.testing.assert_allclose(found.values, picked, atol=1e-6)
+    np.testing.assert_allclose(every.delta, 0, atol=0.01)
+
+
+def test_any_estimator_in_a_pipeline():
+    forest = make_pipeline(transformer(), RandomForestClassifier(5, random_state=0))
+    forest.fit(FRAME, LABELS)
+    found = explain(forest, FEW, method="feature_ablation")
+    Z = forest[:-1].transform(FEW)
+    hidden = Z.copy()
+    hidden[:, :2] = Z[:, :2].mean(0)
+    k = forest.predict_proba(FEW).argmax(1)
+    change = forest[-1].predict_proba(Z) - forest[-1].predict_proba(hidden)
+    np.testing.assert_allclose(found.values[:, 1], change[np.arange(5), k], atol=1e-6)
+    assert found.feature_names == NAMES and found.output == "probability"
+    with pytest.raises(
+        TypeError, match=r"gradients, got RandomForest.* method='feature_ablation'"
+    ):
+        explain(forest, FEW, method="saliency")
+
+
+def test_names_of_the_callers_own(pipeline):
+    array = FEW.to_numpy()
+    fitted = make_pipeline(
+        make_column_transformer(
+            (OneHotEncoder(sparse_output=False), [1, 2]), (StandardScaler(), [0, 3])
+        ),
+        net(),
+    ).fit(FRAME.to_numpy(), LABELS)
+    found = explain(fitted, array)
+    assert found.feature_names == ["x0", "x1", "x2", "x3"] and found.index is None
+    found = explain(fitted, array, feature_names=["a", "b", "c", "d"])
+    assert found.feature_names == ["a", "b", "c", "d"]
+    np.testing.assert_array_equal(found.data, array)
+    inner = pipeline[:-1].transform(FEW)
+    found = explain(pipeline[-1], inner, feature_names=list("abcdefg"))
+    assert found.feature_names == list("abcdefg")
+
+
+def test_groups_of_the_callers_own(pipeline):
+    inner = pipeline[:-1].transform(FEW)
+    labels = ["person", "person", "ticket", "ticket", "ticket", "person", "ticket"]
+    each = explain(pipeline[-1], inner, method="integrated_gradients")
+    for estimator, X in ((pipeline, FEW), (pipeline[-1], inner)):
+        found = explain(estimator, X, method="integrated_gradients", groups=labels)
+        expected = [each.values[:, [0, 1, 5]].sum(1), each.values[:, [2, 3, 4, 6]].sum(1)]
+        np.testing.assert_allclose(found.values, np.stack(expected, axis=1), atol=1e-6)
+        assert found.feature_names == ["person", "ticket"]
+        joint = explain(estimator, X, method="shapley_value_sampling", groups=labels)
+        np.testing.assert_allclose(joint.values.sum(1), found.values.sum(1), atol=0.01)
+    # hidden together, and shown column by column
+    apart = explain(pipeline, FEW, method="feature_ablation", groups=labels, fold=False)
+    together = explain(pipeline, FEW, method="feature_ablation", groups=labels)
+    np.testing.assert_array_equal(apart.values, together.values[:, [0, 0, 1, 1, 1, 0, 1]])
+
+
+def test_steps_that_combine_columns():
+    numbers = FRAME[["age", "fare"]]
+    fitted = make_pipeline(StandardScaler(), PCA(2), net()).fit(numbers, LABELS)
+    found = explain(fitted, numbers[:5], method="integrated_gradients")
+    assert found.feature_names == ["pca0", "pca1"]
+    np.testing.assert_allclose(found.data, fitted[:-1].transform(numbers[:5]))
+    # a step that tells nothing: columns of the net, without names
+    silent = FunctionTransformer(lambda X: np.asarray(X)[:, ::-1] * 1.0)
+    fitted = make_pipeline(silent, net()).fit(numbers, LABELS)
+    found = explain(fitted, numbers[:5])
+    assert found.feature_names is None
+    np.testing.assert_allclose(found.data, numbers[:5].to_numpy()[:, ::-1], rtol=1e-5)
+
+
+def test_frames_inside_the_pipeline_keep_their_names():
+    numbers = FRAME[["age", "fare"]]
+    forest = make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=0))
+    forest.set_output(transform="pandas").fit(numbers, LABELS)
+    # the forest warns, an error here, when it is asked without the names it was fitted with
+    found = explain(forest, numbers[:5], method="feature_ablation")
+    assert found.feature_names == ["age", "fare"]
+    np.testing.assert_allclose(found.data, numbers[:5])
