@@ -276,7 +276,7 @@ class Scaled(torch.nn.Module):
 def test_a_constant_net_in_a_search_is_not_chosen(device):
     X = np.random.default_rng(0).normal(size=(90, 4)).astype("float32")
     y = (np.arange(90) % 10 < 3).astype(int)  # nothing to learn: the majority class is best
-    net = SaliencyGuidedClassifier(Scaled, max_epochs=15, random_state=0, device=device)
+    net = SaliencyGuidedClassifier(Scaled, lr=0.03, max_epochs=15, random_state=0, device=device)
     names = ("sufficiency_gap", "removal_gap")
     gaps = {name: make_interpretability_scorer(name, n_draws=1) for name in names}
     search = GridSearchCV(
