@@ -6,7 +6,7 @@ import inspect
 from sklearn import get_config
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from sgt_sklearn.metrics._checks import describe
+from sgt_sklearn.metrics._checks import check_flag, describe
 from sgt_sklearn.metrics._comprehensiveness import comprehensiveness, comprehensiveness_gap
 from sgt_sklearn.metrics._consistency import masking_consistency
 from sgt_sklearn.metrics._entropy import attribution_entropy
@@ -85,14 +85,25 @@ _REFUSED = {
 }
 
 
-def get_interpretability_scorer_names():
+def get_interpretability_scorer_names(*, relevance=None):
     """Names of the interpretability scorers.
+
+    Parameters
+    ----------
+    relevance : bool, default=None
+        Whether to list those that need a mask of known relevance (True) or those that need none
+        (False); None lists all.
 
     Returns
     -------
     list of str
         Names that :func:`get_interpretability_scorer` and :func:`make_interpretability_scorer`
         accept, sorted.
+
+    Raises
+    ------
+    TypeError
+        If `relevance` is neither None nor a boolean.
 
     See Also
     --------
@@ -106,8 +117,14 @@ def get_interpretability_scorer_names():
     ['comprehensiveness_gap', 'neg_infidelity', 'neg_max_sensitivity', 'pointing_game',
      'relevance_average_precision', 'relevance_mass_accuracy', 'relevance_rank_accuracy',
      'relevance_roc_auc', 'removal_gap', 'sufficiency_gap']
+    >>> get_interpretability_scorer_names(relevance=False)
+    ['comprehensiveness_gap', 'neg_infidelity', 'neg_max_sensitivity', 'removal_gap',
+     'sufficiency_gap']
     """
-    return sorted(_METRICS)
+    if relevance is not None:
+        relevance = check_flag(relevance, "relevance")
+    masked = {metric.__name__ for metric in _RELEVANCE}
+    return sorted(name for name in _METRICS if relevance in (None, name in masked))
 
 
 def get_interpretability_scorer(name):

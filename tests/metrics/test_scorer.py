@@ -43,6 +43,10 @@ def mean_attribution(estimator, X, y, *, power=1):
 
 def test_names():
     assert get_interpretability_scorer_names() == sorted(NAMES + WITH_RELEVANCE)
+    assert get_interpretability_scorer_names(relevance=False) == NAMES
+    assert get_interpretability_scorer_names(relevance=True) == WITH_RELEVANCE
+    with pytest.raises(TypeError, match="relevance must be True or False"):
+        get_interpretability_scorer_names(relevance="no")
 
 
 @pytest.mark.parametrize("name", NAMES)
