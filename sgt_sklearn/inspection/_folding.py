@@ -3,6 +3,7 @@
 import numpy as np
 
 from sgt_sklearn.guidance import PADDING_TOKEN
+from sgt_sklearn.inspection._unwrap import n_columns as columns_of
 
 
 class Columns:
@@ -32,8 +33,7 @@ class Columns:
         if labels is None:
             return
         labels = np.asarray(labels, dtype=object)
-        shape = _shape(final.X)
-        n_columns = shape[-1] if len(shape) in (2, 3) else None
+        n_columns = columns_of(final.X)
         if labels.ndim == 1 and n_columns is not None:
             if len(labels) != n_columns:
                 raise ValueError(
@@ -145,11 +145,6 @@ def _plain(column):
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in column):
         return column.astype(np.float64)
     return column
-
-
-def _shape(X):
-    shape = getattr(X, "shape", None)
-    return np.shape(X) if shape is None else shape
 
 
 def _numbered(labels):
