@@ -20,7 +20,8 @@ MINUS = "\N{MINUS SIGN}"
 
 
 @pytest.fixture(autouse=True)
-def close_figures():
+def same_numbers_and_no_figures_left():
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
     yield
     plt.close("all")
 
@@ -110,7 +111,6 @@ def test_without_axes_there_is_a_figure_in_which_all_is_visible(maker, kind):
     ],
 )
 def test_auto(maker, kind):
-    np.random.seed(0)  # noqa: NPY002
     display = SaliencyMapDisplay(maker())
     automatic, named = display.plot().ax_, display.plot(kind=kind).ax_
     assert [type(artist) for artist in automatic.get_children()] == [
