@@ -14,3 +14,14 @@ def deterministic_cuda():
     torch.use_deterministic_algorithms(torch.cuda.is_available())
     yield
     torch.use_deterministic_algorithms(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_the_disk():
+    """Files need not outlast a power failure here; waiting for the disk took most of their tests.
+
+    A killed process loses nothing without it, and tests that watch ``os.fsync`` replace it again.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
