@@ -157,6 +157,7 @@ def noisy_samples(estimator, X, y, *, target, n_draws, random_state):
             "X must hold numbers to which noise can be added, got ids of tokens. Measure tokens "
             "by comprehensiveness_gap and sufficiency_gap, which replace them."
         )
+    _resolve.check_target(net, target, len(samples))
     if samples.array.dtype.kind != "f":
         samples = dataclasses.replace(samples, array=samples.array.astype(np.float64))
     statistics = getattr(net, "_statistics_", None)

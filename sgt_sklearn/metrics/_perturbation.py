@@ -162,6 +162,7 @@ def prepare(
         final.X,
         are_tokens=lambda: replacement == "unknown" or _resolve.takes_tokens(net),
     )
+    _resolve.check_target(net, target, len(samples))
     replacement = resolve_replacement(replacement, samples)
     groups = _groups.resolve_groups(net, samples, groups, final.groups)
     if attributions is None:

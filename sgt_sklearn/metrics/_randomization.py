@@ -130,6 +130,7 @@ def parameter_randomization(
     net = final.estimator
     names = _module_names(net)
     samples = read_samples(final.X, are_tokens=lambda: _resolve.takes_tokens(net))
+    _resolve.check_target(net, target, len(samples))
     seeds = rng.randint(2**31 - 1, size=n_draws + 1).tolist()
     with isolated_generators(seed=seeds[-1]):
         target = _settled(net, samples, target)

@@ -67,6 +67,21 @@ def default_method(tokens):
     return "input_x_gradient" if tokens else "saliency"
 
 
+def check_target(net, target, n_samples):
+    """Raise for a target that is no label of a classifier, or no output index of a regressor."""
+    if isinstance(target, str) and target == "predicted":
+        return
+    if not has_classes(net):
+        if np.asarray(target).dtype.kind not in "iu":
+            raise ValueError(
+                'target must be "predicted" or the index of an output (an integer) for a '
+                f"regressor, got {describe(target)} with {type(net).__name__}: class labels are "
+                "for classifiers."
+            )
+    elif np.ndim(getattr(net, "classes_", None)) == 1:
+        target_columns(net, target, n_samples, len(net.classes_))
+
+
 def target_columns(net, target, n_samples, n_outputs):
     """Return the output column that `target` names for each sample, None for "predicted"."""
     if isinstance(target, str) and target == "predicted":

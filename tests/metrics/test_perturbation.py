@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from sgt_sklearn.metrics import comprehensiveness, removal_curve, sufficiency_gap
+from sgt_sklearn import metrics
+from sgt_sklearn.metrics import (
+    comprehensiveness,
+    comprehensiveness_gap,
+    removal_curve,
+    sufficiency,
+    sufficiency_gap,
+)
 
 
 @pytest.fixture
@@ -253,3 +260,39 @@ def test_names_of_groups_that_do_not_fit(doubles, name, shape):
     model = doubles.LinearSoftmax().fit(X, np.arange(8) % 2)
     with pytest.raises(ValueError, match=f"groups '{name}' does not fit samples of shape"):
         comprehensiveness(model, X, groups=name)
+
+
+CLASS_TARGETS = ["a", 0.5, np.array(["a", "b"] * 6)]
+MEASURES = [
+    comprehensiveness,
+    comprehensiveness_gap,
+    sufficiency,
+    sufficiency_gap,
+    removal_curve,
+    metrics.masking_consistency,
+    metrics.infidelity,
+    metrics.infidelity_gap,
+    metrics.max_sensitivity,
+    metrics.max_sensitivity_gap,
+]
+
+
+@pytest.mark.parametrize("target", CLASS_TARGETS, ids=["label", "number", "labels"])
+@pytest.mark.parametrize("metric", MEASURES)
+def test_class_targets_are_refused_for_regressors(doubles, metric, target):
+    X = np.random.default_rng(0).standard_normal((12, 3))
+    y = X[:, 0]
+    regressor = doubles.LinearRegressor([1.0, 2.0, 0.0]).fit(X, y)
+    match = "index of an output .* for a regressor, got .* class labels are for classifiers"
+    with pytest.raises(ValueError, match=match):
+        metric(regressor, X, y, target=target)
+    if "sensitivity" not in metric.__name__:
+        with pytest.raises(ValueError, match=match):
+            metric(regressor, X, y, target=target, attributions=X)
+
+
+@pytest.mark.parametrize("metric", MEASURES)
+def test_unknown_labels_are_refused_for_classifiers(softmax, table, metric):
+    X, y = table
+    with pytest.raises(ValueError, match=r"a known label, one of \[0, 1, 2\], got 7"):
+        metric(softmax, X, y, target=7)
