@@ -14,7 +14,6 @@ writes ``demo/text.html``.
 
 # %%
 import argparse
-import html
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 
 from sgt_sklearn import SaliencyGuidedClassifier
 from sgt_sklearn.datasets import load_text_snippets
+from sgt_sklearn.inspection import explain
 from sgt_sklearn.metrics import comprehensiveness_gap, sufficiency_gap
 from sgt_sklearn.preprocessing import TokenEncoder
 
@@ -83,48 +83,20 @@ def measure(model, texts, labels):
 # %%
 # The page
 # --------
-# ``tokens_out`` gives the words of a text, ``attribute`` a value for each: how much it adds to the
-# logit of "fresh".
+# ``explain`` takes the whole pipeline, finds the words behind the tokens, and shows itself as HTML:
+# red for what adds to the logit of "fresh", blue for what takes from it.
 
 
-def highlighted(words, values, limit):
-    """Words as HTML: green for what speaks for "fresh", orange for what speaks against it."""
-    spans = []
-    for word, value in zip(words, values, strict=False):  # behind the words there is padding
-        colour = "0, 158, 115" if value > 0 else "213, 94, 0"
-        share = min(abs(value) / limit, 1)
-        style = f"background: rgba({colour}, {share:.2f}); border-radius: 3px; padding: 0 2px"
-        spans.append(f'<span style="{style}" title="{value:+.3f}">{html.escape(word)}</span>')
-    return " ".join(spans)
-
-
-def write_page(path, models, texts, labels):
-    rows = []
-    for name, (encoder, net) in models.items():
-        words, tokens = encoder.tokens_out(texts), encoder.transform(texts)
-        values = net.attribute(tokens, method="input_x_gradient", target="fresh")
-        predicted = net.predict(tokens)
-        limit = np.nanmax(np.abs(values))
-        for i in range(len(texts)):
-            rows.append(
-                (i, name, labels[i], predicted[i], highlighted(words[i], values[i], limit))
-            )
-    rows.sort(key=lambda row: row[0])
-    cells = "\n".join(
-        f"<tr><td>{label}</td><td>{name}</td><td>{answer}</td><td>{text}</td></tr>"
-        for _, name, label, answer, text in rows
-    )
+def write_page(path, models, texts):
+    parts = []
+    for name, model in models.items():
+        explanation = explain(model, texts, method="input_x_gradient", target="fresh")
+        parts.append(f"<h2>{name}</h2>{explanation._repr_html_()}")
     path.parent.mkdir(exist_ok=True)
     path.write_text(
         '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Which words decide</title>'
-        "<style>body{font:16px/1.6 sans-serif;max-width:60rem;margin:2rem auto}"
-        "td,th{padding:.2rem .6rem;text-align:left;vertical-align:top}"
-        "tr:nth-child(3n+1) td{border-bottom:1px solid #ccc}</style>"
-        "<h1>Which words decide</h1>"
-        '<p>Green words speak for "fresh", orange ones against it (input times gradient of the '
-        "logit; the colours of each model share a scale).</p>"
-        "<table><tr><th>review</th><th>training</th><th>answer</th><th>words</th></tr>"
-        f"{cells}</table></html>\n",
+        '<body style="font:16px sans-serif;max-width:60rem;margin:2rem auto">'
+        f"<h1>Which words decide</h1>{''.join(parts)}</body></html>\n",
         encoding="utf-8",
     )
 
@@ -148,7 +120,7 @@ def main(max_epochs=8, n_seeds=3, n_samples=None, folder="demo"):
         means = [np.mean([row[column] for row in found]) for column in columns]
         print(f"{name:10}" + "".join(f"{mean:12.3f}" for mean in means))
     path = Path(folder, "text.html")
-    write_page(path, models, test[:6], y_test[:6])
+    write_page(path, models, test[:6])
     print(f"wrote {path}")
     return rows
 

