@@ -55,8 +55,8 @@ def compare_training(
     "plain"         the estimator with `consistency_weight=0`
     "guided"        the estimator as it is
     "random order"  the estimator with `mask_order="random"`: same schedule, share and fill
-    "weight decay"  "plain" with :class:`torch.optim.AdamW`, and of `weight_decays` the one with
-                    the best score
+    "weight decay"  "plain" with :class:`torch.optim.AdamW` at the same learning rate, and of
+                    `weight_decays` the one with the best score
     ==============  ==============================================================================
 
     Parameters
@@ -85,9 +85,10 @@ def compare_training(
         classifiers also "mean_confidence" (mean probability of the predicted class) and
         "comprehensiveness_gap_flip" and "sufficiency_gap_flip" (by flipped predictions, which do
         not shrink with confidence), and with `relevance` "relevance_average_precision". Further
-        names: "removal_gap", "masking_consistency", "gini_sparseness", "attribution_entropy",
-        "attribution_kurtosis", "relevance_roc_auc", "relevance_mass_accuracy",
-        "relevance_rank_accuracy", "pointing_game", and all scorers of scikit-learn. A dict has
+        names: "masking_consistency", "gini_sparseness", "attribution_entropy",
+        "attribution_kurtosis", those of
+        :func:`~sgt_sklearn.metrics.get_interpretability_scorer_names` (some need `relevance`), and
+        all scorers of scikit-learn. A dict has
         labels with names or callables `(estimator, X, y) -> float`.
 
     methods : "auto", str or list of str, default="auto"

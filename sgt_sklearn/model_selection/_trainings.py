@@ -1,5 +1,6 @@
 """Plain, guided and control variants of an estimator that holds a guided net."""
 
+import numbers
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +60,7 @@ def make_trainings(estimator, controls):
     net = params[prefix.removesuffix("__")] if prefix else estimator
     _check_guided(params, prefix)
     guidance = tuple(name for name in net.get_guidance_params() if name != "random_state")
-    decay = {_MARK: 0, "optimizer": torch.optim.AdamW}
+    decay = {_MARK: 0, "optimizer": torch.optim.AdamW} | _learning_rate(net, params, prefix)
     variants = {
         PLAIN: ({_MARK: 0}, guidance),
         GUIDED: ({}, ()),
@@ -88,7 +89,7 @@ def _find_net(estimator, params):
 
 def _check_guided(params, prefix):
     """Raise where the estimator as it is would be no guided training, or not stay as it is."""
-    searched = {name for path, grid in _grids(params) for name in _names(grid, _owner(path))}
+    searched = _searched(params)
     net = prefix.removesuffix("__")
     replaced = sorted(name for name in searched if net == name or net.startswith(f"{name}__"))
     if replaced:
@@ -104,6 +105,15 @@ def _check_guided(params, prefix):
         )
 
 
+def _learning_rate(net, params, prefix):
+    """Learning rate of a net whose own optimizer brings one: AdamW keeps it."""
+    searched = _searched(params)
+    given = isinstance(net.lr, numbers.Real) or not searched.isdisjoint(
+        {f"{prefix}lr", f"{prefix}module"}
+    )
+    return {} if given else {"lr": net._optimizer_settings()[1]}
+
+
 def _grids(params):
     return [(name, grid) for name, grid in params.items() if name.split("__")[-1] in _GRIDS]
 
@@ -113,8 +123,14 @@ def _owner(path):
     return f"{path.rpartition('__')[0]}__estimator__".removeprefix("__")
 
 
-def _names(grid, owner):
-    return [f"{owner}{name}" for part in _parts(grid) for name in part]
+def _searched(params):
+    """Full names of all parameters that searches try."""
+    return {
+        f"{_owner(path)}{name}"
+        for path, grid in _grids(params)
+        for part in _parts(grid)
+        for name in part
+    }
 
 
 def _without(grid, names, owner):

@@ -450,6 +450,23 @@ def test_the_net_is_found_in_an_ensemble():
 
 
 @pytest.mark.parametrize(
+    ("params", "grid", "lr"),
+    [
+        ({}, None, 3e-3),
+        ({"module": "gru"}, None, 5e-3),
+        ({"module": "gru", "lr": 0.1}, None, 0.1),
+        ({}, {"lr": [0.1, 0.2]}, "auto"),
+        ({}, {"module": ["gru", "tcn"]}, "auto"),
+    ],
+)
+def test_weight_decay_keeps_the_learning_rate(params, grid, lr):
+    estimator = net(**params) if grid is None else GridSearchCV(net(**params), grid)
+    built = make_trainings(estimator, ["weight decay"])["weight decay"].build(0)
+    assert (built if grid is None else built.estimator).lr == lr
+    assert grid is None or built.param_grid == grid
+
+
+@pytest.mark.parametrize(
     ("estimator", "error", "match"),
     [
         (SaliencyGuidedClassifier, TypeError, "estimator must be an estimator with a guided net"),
