@@ -282,3 +282,18 @@ def test_seeds():
         torch.set_rng_state(state)
         np.random.seed(0)  # noqa: NPY002
         numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
+
+
+def test_known_labels_spare_a_pass():
+    """Without them a first pass tells what is predicted, and then the output comes for free."""
+    layer, calls = linear(), []
+    layer.register_forward_hook(lambda *_: calls.append(1))
+    net = NeuralNetClassifier(layer, criterion=nn.CrossEntropyLoss).initialize()
+    labels = explain(net, X).target
+    assert len(calls) == 2
+    known = explain(net, X, target=labels)
+    assert len(calls) == 3 and known.explained_output is None
+    np.testing.assert_array_equal(known.values, explain(net, X).values)
+    free = explain(net, X).explained_output
+    expected = layer(torch.as_tensor(X)).detach().numpy()[np.arange(16), labels]
+    np.testing.assert_allclose(free, expected, rtol=1e-5)
