@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format docs dev benchmark-speed benchmark-defaults benchmark-effects clean
+.PHONY: help demo test lint format docs dev benchmark-speed benchmark-defaults benchmark-effects benchmark-comparison clean
 
 help:  ## list the commands
 	@echo "make COMMAND [PYTHON=python3.12] [ARGS=...]"
@@ -44,6 +44,9 @@ benchmark-defaults: $(VENV)/.demo  ## repeat the small search that chose the def
 
 benchmark-effects: $(VENV)/.demo  ## compare plain, guided and control training on seven data sets
 	$(BIN)/python benchmarks/effects.py $(ARGS)
+
+benchmark-comparison: $(VENV)/.demo  ## run compare_training on three data sets
+	$(BIN)/python benchmarks/comparison.py $(ARGS)
 
 clean:  ## remove the environment, the caches and all that commands have written
 	rm -rf $(VENV) .hypothesis .import_linter_cache .pytest_cache .ruff_cache build demo dist docs/_build

@@ -68,10 +68,10 @@ def save_json(name, content):
     return path
 
 
-def write_pages(name, text):
-    """Put a text between the markers of that name in README.md and docs/results.md."""
+def write_pages(name, text, pages=PAGES):
+    """Put a text between the markers of that name in pages, by default README and docs/results."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    for path in PAGES:
+    for path in pages:
         page = path.read_text(encoding="utf-8")
         if begin not in page or end not in page:
             raise SystemExit(f"{path} lacks the markers {begin} and {end}.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from _report import ROOT, describe, markdown_table, parser, save_json, start
+from _report import ROOT, describe, markdown_table, parser, save_json, start, write_pages
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -105,15 +105,6 @@ def report(settings, tables):
     )
 
 
-def write_page(text):
-    begin, end = "<!-- comparison:begin -->", "<!-- comparison:end -->"
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(begin, 1)
-    after = rest.split(end, 1)[1]
-    PAGE.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
-    print(f"wrote {PAGE.relative_to(ROOT)}")
-
-
 def main():
     arguments = parser(__doc__.split("\n")[0])
     arguments.add_argument("--data", nargs="+", choices=STUDIES, help="run these data sets only")
@@ -135,7 +126,7 @@ def main():
     if options.write:
         runs = {name: table.attrs for name, table in tables.items()}
         save_json("comparison", {"settings": settings, "tables": runs})
-        write_page(text)
+        write_pages("comparison", text, [PAGE])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from multiprocessing import get_context
 
 import _study
 import _study_tables as tables
-from _report import ROOT, markdown_table
+from _report import ROOT, markdown_table, write_pages
 from _study import mean, value
 from tqdm import tqdm
 
@@ -140,6 +140,13 @@ CANDIDATES = ARMS | {
         mask_fill="sample_uniform", mask_order="absolute"
     ),
     "decay, fill sample_uniform": guided(decay=1.0, mask_fill="sample_uniform"),
+    "decay, fill sample_uniform, order random": guided(
+        decay=1.0, mask_fill="sample_uniform", mask_order="random"
+    ),
+    "decay, fill sample_uniform, order absolute": guided(
+        decay=1.0, mask_fill="sample_uniform", mask_order="absolute"
+    ),
+    "decay, paper": Training(paper_settings("time_series"), decay=1.0),
     "ranked by logit": guided(saliency_output="logit"),
     "ranked by log_proba": guided(saliency_output="log_proba"),
     "ranked by path gradient": guided(callbacks={"path_ranking": []}),
@@ -414,16 +421,8 @@ def report(options):
 
 def write(regions):
     """Put each text between the markers of its name."""
-    page = PAGE.read_text(encoding="utf-8")
     for name, text in regions.items():
-        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-        if begin not in page or end not in page:
-            raise SystemExit(f"{PAGE} lacks the markers {begin} and {end}.")
-        before, rest = page.split(begin, 1)
-        after = rest.split(end, 1)[1]
-        page = f"{before}{begin}\n{text or 'Not run.'}\n{end}{after}"
-    PAGE.write_text(page, encoding="utf-8")
-    print(f"wrote {PAGE.relative_to(ROOT)}")
+        write_pages(name, text or "Not run.", [PAGE])
 
 
 # command line
