@@ -5,8 +5,8 @@ import inspect
 _BLOCKS = {
     "data": """
         estimator : fitted estimator, pipeline or search
-            The model to measure. A search stands for its `best_estimator_`. In a pipeline
-            attribution and replacement happen in the space the last step sees: X passes through
+            The model to measure. A search stands for its `best_estimator_`, a calibrated, bagged
+            or voting ensemble is measured as a whole. In a pipeline attribution and replacement happen in the space the last step sees: X passes through
             the steps before, and `attributions`, `groups` and `replacement` refer to the result.
 
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), list or dict
@@ -25,15 +25,17 @@ _BLOCKS = {
         """,
     "attribution": """
         attributions : array-like of the shape of X, or list, default=None
-            Attributions that order the groups by their absolute values. None computes
-            `estimator.attribute(X, method=method, target=target, standardized=True)`, where
-            `standardized` brings gradients of features with different units to one scale. For
-            samples of unequal length a list of arrays, or an array whose padding is ignored.
+            Attributions that order the groups by their absolute values. None computes them, for
+            skorch nets and ensembles of them as :func:`sgt_sklearn.inspection.explain` does, with
+            `standardized=True`, which brings gradients of features with different units to one
+            scale; an `attribute` of the estimator's own is asked instead. For samples of unequal
+            length a list of arrays, or an array whose padding is ignored.
 
         method : str, default="auto"
-            Attribution method; ignored if `attributions` is given. "auto" is "saliency", and
-            "input_x_gradient" for tokens: behind a mean over tokens (module "text_bag"), saliency
-            is the same for all of them and orders nothing.
+            A method of :func:`sgt_sklearn.inspection.explain`; ignored if `attributions` is given.
+            "auto" is "saliency", and "input_x_gradient" for tokens: behind a mean over tokens
+            (module "text_bag"), saliency is the same for all of them and orders nothing.
+            Estimators without gradients need one that perturbs, such as "feature_ablation".
 
         target : "predicted", label or array-like of shape (n_samples,), default="predicted"
             Output that is attributed and, for probabilities, measured: the class predicted for the
@@ -90,8 +92,8 @@ _BLOCKS = {
             as asked: fewer than two samples with marginal replacement, a replacement that does not
             fit the kind of X, a regressor whose scale of y is unknown, flips of a regressor.
         TypeError
-            If an argument has the wrong type, or `estimator` lacks a method that is needed
-            (`attribute`, `predict_proba`).
+            If an argument has the wrong type, or `estimator` lacks what is needed (gradients,
+            `predict_proba`).
         """,
     "noise_data": """
         estimator : fitted estimator, pipeline or search
@@ -104,8 +106,8 @@ _BLOCKS = {
         """,
     "derivatives": """
         attributions : array-like of the shape of X, or list, default=None
-            Derivatives of the explained output, per unit of X. None computes
-            `estimator.attribute(X, method=method, target=target, output="log_proba")`.
+            Derivatives of the explained output, per unit of X. None computes them, with
+            `output="log_proba"`.
 
         method : str, default="saliency"
             Attribution method whose values are derivatives: "saliency", "path_gradient",

@@ -5,7 +5,8 @@ import inspect
 import numpy as np
 from sklearn.base import is_classifier
 
-from sgt_sklearn.inspection._explain import attributions
+from sgt_sklearn.inspection._finals import attributions, has_own_attribute
+from sgt_sklearn.inspection._methods import METHODS
 from sgt_sklearn.metrics._checks import describe
 
 
@@ -37,9 +38,9 @@ def takes_tokens(net):
 
 
 def compute_attributions(net, samples, method, target, random_state, **options):
-    """Return what `net.attribute`, or for other nets the same methods, say of the samples.
+    """Return attributions of the samples, by a method `attribute` of the user's or by ours.
 
-    `random_state` is for methods that draw noise.
+    `random_state` is for methods that draw; only they advance it.
     """
     if not isinstance(method, str):
         raise TypeError(
@@ -48,14 +49,19 @@ def compute_attributions(net, samples, method, target, random_state, **options):
         )
     if method == "auto":
         method = default_method(samples.tokens)
-    options = {"method": method, "target": target, "standardized": True} | options
-    if hasattr(net, "attribute"):
+    options = {"target": target, "standardized": True} | options
+    known = METHODS.get(method)
+    if has_own_attribute(net) and (known is None or known.family != "perturbation"):
         if "random_state" in inspect.signature(net.attribute).parameters:
             options["random_state"] = random_state
-        return net.attribute(samples.whole(), **options)
+        return net.attribute(samples.whole(), method=method, **options)
+    if known is not None and known.random:
+        options["random_state"] = random_state
     try:
-        return attributions(net, samples.whole(), random_state=random_state, **options)
+        return attributions(net, samples.whole(), method=method, **options)
     except TypeError as error:
+        if hasattr(net, "attribute"):
+            raise
         raise TypeError(
             f"{error} Or pass `attributions=` of shape {samples.array.shape}."
         ) from error
