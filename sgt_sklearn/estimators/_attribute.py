@@ -131,7 +131,8 @@ def attribute_net(
             found, scalars, logits = explain(batch, wanted, part)
             values.append(found)
             if len(scalars) == 1 and scalars[0].index is not None:
-                index.append(to_numpy(scalars[0].index))
+                found = to_numpy(scalars[0].index)
+                index.append(found.reshape(-1) if found.size == len(found) else found)
             if not with_outputs:
                 continue
             explained = explain.explained

@@ -321,7 +321,8 @@ class _NoisyGradient(captum.Saliency):
         with torch.enable_grad():
             output = self.forward_func(at.clone(), additional_forward_args[0])
             # the variance is a difference of sums, which single precision would not survive
-            return (gradient_with_respect_to(output, at).double(),)
+            gradient = gradient_with_respect_to(output, at)
+            return (gradient if gradient.device.type == "mps" else gradient.double(),)
 
 
 def _vargrad(explainer, view, start, rows):

@@ -1,6 +1,7 @@
 """Explanations of predictions, with names, of nets, pipelines, searches and ensembles."""
 
 import numpy as np
+from skorch import NeuralNet
 
 from sgt_sklearn._random import seed_from
 from sgt_sklearn._series import padded
@@ -289,7 +290,7 @@ def _rescaled(final, request, columns):
         data=series,
         kind="series",
         method=request.method,
-        output="logit" if request.output == "auto" else request.output,
+        output=_output_of(final.estimator, target, request.output),
         target=None if isinstance(target, str) else target,
         baseline="mean" if isinstance(baseline, str) and baseline == "auto" else baseline,
         feature_names=final.feature_names,
@@ -297,6 +298,15 @@ def _rescaled(final, request, columns):
         standardized=request.standardized,
         temporal_rescaling=True,
     )
+
+
+def _output_of(estimator, target, output):
+    if isinstance(target, str):
+        return "prediction"
+    if output != "auto":
+        return output
+    explains = isinstance(estimator, NeuralNet) or hasattr(estimator, "attribute")
+    return "logit" if explains else "probability"
 
 
 def _hidden(baseline, estimator, series, lengths):

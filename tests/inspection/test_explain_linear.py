@@ -13,7 +13,11 @@ from skorch import (
 )
 from torch import nn
 
-from sgt_sklearn import SaliencyGuidedMixin, SaliencyGuidedRegressor
+from sgt_sklearn import (
+    SaliencyGuidedClassifier,
+    SaliencyGuidedMixin,
+    SaliencyGuidedRegressor,
+)
 from sgt_sklearn.inspection import explain
 
 RNG = np.random.default_rng(1)
@@ -297,3 +301,32 @@ def test_known_labels_spare_a_pass():
     free = explain(net, X).explained_output
     expected = layer(torch.as_tensor(X)).detach().numpy()[np.arange(16), labels]
     np.testing.assert_allclose(free, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["saliency", "deep_lift", "feature_ablation"])
+def test_targets_of_one_logit_and_of_several_labels(method):
+    names = np.array(["no", "yes"])[(X[:, 0] > 0).astype(int)]
+    one = SaliencyGuidedClassifier(
+        max_epochs=2, random_state=0, criterion=nn.BCEWithLogitsLoss, lr=0.05
+    ).fit(X, names)
+    found = explain(one, X, method=method)
+    np.testing.assert_array_equal(found.target, one.predict(X))
+    against = explain(one, X, method=method, target="no")
+    signs = np.where(one.predict(X) == "no", 1, -1)[:, None]
+    np.testing.assert_allclose(found.values, signs * against.values, atol=1e-6)
+
+    several = SaliencyGuidedClassifier(max_epochs=2, random_state=0, lr=0.05)
+    several.fit(X, np.stack([X[:, 0] > 0, X[:, 1] > 1], axis=1).astype(int))
+    found, each = (explain(several, X, method=method, target=t) for t in ("predicted", "all"))
+    predicted = several.predict(X)
+    expected = np.einsum("nl,nl...->n...", 2 * predicted - 1, each.values)
+    np.testing.assert_allclose(found.values, expected, atol=1e-5)
+    words = {(0, 0): "none", (0, 1): "1", (1, 0): "0", (1, 1): "0, 1"}
+    assert found.target.tolist() == [words[tuple(row)] for row in predicted]
+
+
+def test_the_mean_is_that_of_x_where_training_is_not_known():
+    net = plain()
+    mean = explain(net, X[3:9], method="integrated_gradients", target=0)
+    np.testing.assert_allclose(mean.values, COEF[0] * (X[3:9] - X[3:9].mean(0)), atol=1e-4)
+    np.testing.assert_allclose(mean.baseline, X[3:9].mean(0), rtol=1e-5)
