@@ -13,7 +13,7 @@ from skorch.dataset import Dataset
 from torch import nn
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedMixin, SaliencyGuidedRegressor
-from tests.estimators.test_bad_input import assert_names, assert_unchanged, photograph
+from tests.estimators.bad_input import assert_names, assert_unchanged, photograph
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 4)).astype(np.float32)
