@@ -126,8 +126,10 @@ def both(task, device, changes=dict):
 
 
 def generator_states():
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    return python, (numpy[1].tolist(), *numpy[2:]), torch.get_rng_state().tolist()
+    """As bytes and texts: thousands of numbers are compared one by one otherwise, slowly."""
+    numpy = np.random.get_state()  # noqa: NPY002
+    states = numpy[1].tobytes(), torch.get_rng_state().numpy().tobytes()
+    return repr(random.getstate()), repr(numpy[2:]), *states
 
 
 def seed_generators():
