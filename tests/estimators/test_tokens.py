@@ -48,15 +48,16 @@ def alone(i):
 @pytest.mark.parametrize("module", TEXTS)
 def test_padded_batch_is_its_texts_one_by_one(module, cls, device):
     net = make(module, device, cls).fit(TOKENS, ESTIMATORS[cls])
+    one_by_one = [outputs(net, alone(i))[0] for i in range(N)]
     for X in (TOKENS, WIDER):
-        one_by_one = [outputs(net, alone(i))[0] for i in range(N)]
         np.testing.assert_allclose(outputs(net, X), one_by_one, rtol=1e-5, atol=1e-5)
-        for method in METHODS:
+    for method in METHODS:
+        own = [net.attribute(alone(i), method=method, n_steps=4)[0] for i in range(N)]
+        for X in (TOKENS, WIDER):
             values = net.attribute(X, method=method, n_steps=4)
             np.testing.assert_array_equal(np.isnan(values), X == 0)
             for i, row in enumerate(values):
-                (own,) = net.attribute(alone(i), method=method, n_steps=4)
-                np.testing.assert_allclose(row[: LENGTHS[i]], own, rtol=1e-4, atol=1e-6)
+                np.testing.assert_allclose(row[: LENGTHS[i]], own[i], rtol=1e-4, atol=1e-6)
     values = net.attribute(WIDER, target="all")
     assert values.shape == (N, 3 if cls is SaliencyGuidedClassifier else 1, LONGEST + 4)
     np.testing.assert_array_equal(np.isnan(values).all(axis=1), WIDER == 0)
