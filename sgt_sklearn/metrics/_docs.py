@@ -6,8 +6,9 @@ _BLOCKS = {
     "data": """
         estimator : fitted estimator, pipeline or search
             The model to measure. A search stands for its `best_estimator_`, a calibrated, bagged
-            or voting ensemble is measured as a whole. In a pipeline attribution and replacement happen in the space the last step sees: X passes through
-            the steps before, and `attributions`, `groups` and `replacement` refer to the result.
+            or voting ensemble is measured as a whole. In a pipeline attribution and replacement
+            happen in the space the last step sees: X passes through the steps before, and
+            `attributions`, `groups` and `replacement` refer to the result.
 
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), list or dict
             Samples the model is measured on, preferably held out. Series of unequal length are a
