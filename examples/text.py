@@ -83,7 +83,7 @@ def measure(model, texts, labels):
 # %%
 # The page
 # --------
-# ``explain`` takes the whole pipeline, finds the words behind the tokens, and shows itself as HTML:
+# ``explain`` takes the whole pipeline, finds the words of the tokens, and shows itself as HTML:
 # red for what adds to the logit of "fresh", blue for what takes from it.
 
 
