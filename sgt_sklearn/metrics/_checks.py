@@ -3,6 +3,7 @@
 import numbers
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 
 def describe(value):
@@ -111,3 +112,11 @@ def check_flag(value, name):
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {describe(value)}.")
     return bool(value)
+
+
+def check_generator(random_state):
+    """Return a RandomState; for None a fresh one, so that numpy's global one stays as it is."""
+    check_random_state(random_state)
+    if isinstance(random_state, np.random.RandomState):
+        return random_state
+    return np.random.RandomState(random_state)

@@ -117,9 +117,9 @@ _BLOCKS = {
         """,
     "noise_target": """
         target : "predicted", label or array-like of shape (n_samples,), default="predicted"
-            What is explained: the log-probability of the class predicted for the sample without
-            noise, of one class label for all samples or of one for each. For regressors an index
-            of the output; "predicted" is the only one, or the sum of the standardised ones.
+            What is explained: the class predicted for the sample without noise, one class label
+            for all samples or one for each. For regressors an index of the output; "predicted" is
+            the only one, or the sum of the standardised ones.
         """,
     "noise_draws": """
         n_draws : int, default=10

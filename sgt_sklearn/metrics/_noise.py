@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from sgt_sklearn._random import isolated_generators
 from sgt_sklearn._statistics import FeatureStatistics
@@ -14,11 +13,9 @@ from sgt_sklearn.inspection._methods import METHODS, POWERS
 from sgt_sklearn.inspection._unwrap import unwrap
 from sgt_sklearn.metrics import _resolve
 from sgt_sklearn.metrics._changes import target_scale
-from sgt_sklearn.metrics._checks import check_n_draws
+from sgt_sklearn.metrics._checks import check_generator, check_n_draws
+from sgt_sklearn.metrics._perturbation import MAX_BYTES
 from sgt_sklearn.metrics._samples import Samples, read_attributions, read_samples
-
-# size of the perturbed copies that exist at once
-MAX_BYTES = 2**25
 
 
 @dataclass(frozen=True)
@@ -145,10 +142,7 @@ class Noisy:
 def noisy_samples(estimator, X, y, *, target, n_draws, random_state):
     """Check what a caller passed, and yield it as `Noisy`; global generators stay as they are."""
     n_draws = check_n_draws(n_draws)
-    check_random_state(random_state)
-    rng = random_state
-    if not isinstance(rng, np.random.RandomState):
-        rng = np.random.RandomState(random_state)
+    rng = check_generator(random_state)
     final = unwrap(estimator, X)
     net = final.estimator
     samples = read_samples(final.X, are_tokens=lambda: _resolve.takes_tokens(net))

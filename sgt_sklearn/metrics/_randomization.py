@@ -5,12 +5,12 @@ import copy
 import numpy as np
 import torch
 from scipy.stats import rankdata
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 
 from sgt_sklearn._random import isolated_generators
 from sgt_sklearn.inspection._unwrap import unwrap
 from sgt_sklearn.metrics import _resolve
-from sgt_sklearn.metrics._checks import check_flag, check_n_draws
+from sgt_sklearn.metrics._checks import check_flag, check_generator, check_n_draws
 from sgt_sklearn.metrics._samples import read_attributions, read_samples
 
 
@@ -122,10 +122,7 @@ def parameter_randomization(
     """
     n_draws = check_n_draws(n_draws)
     check_flag(signed, "signed")
-    check_random_state(random_state)
-    rng = random_state
-    if not isinstance(rng, np.random.RandomState):
-        rng = np.random.RandomState(random_state)
+    rng = check_generator(random_state)
     final = unwrap(estimator, X)
     net = final.estimator
     names = _module_names(net)

@@ -6,12 +6,12 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, check_scoring, r2_score
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 from sklearn.utils.validation import check_consistent_length
 
 from sgt_sklearn.inspection._unwrap import check_fitted
 from sgt_sklearn.metrics import _resolve
-from sgt_sklearn.metrics._checks import check_fractions
+from sgt_sklearn.metrics._checks import check_fractions, check_generator
 from sgt_sklearn.metrics._perturbation import prepare
 from sgt_sklearn.metrics._replacement import feature_means
 
@@ -155,16 +155,13 @@ def remove_and_retrain(
     (2,)
     """
     fractions = check_fractions(fractions, zero_allowed=True)
-    check_random_state(random_state)
+    rng = check_generator(random_state)
     for name, y in (("y_train", y_train), ("y_test", y_test)):
         if y is None:
             raise ValueError(f"{name} must hold the targets to train and score with, got None.")
     estimator = _fitted(estimator, X_train, y_train)
     of_train, of_test = _pair(attributions)
     options = {"method": method, "target": target, "n_draws": n_draws, "groups": groups}
-    rng = random_state
-    if not isinstance(rng, np.random.RandomState):
-        rng = np.random.RandomState(random_state)
     options |= {"replacement": replacement, "random_state": rng}
     train = prepare(estimator, X_train, attributions=of_train, **options)
     test = prepare(estimator, X_test, attributions=of_test, **options)

@@ -1,5 +1,7 @@
 """infidelity and max_sensitivity against captum's own calls, loops and closed forms."""
 
+import itertools
+
 import captum.attr
 import captum.metrics
 import numpy as np
@@ -68,6 +70,30 @@ def captum_setting(net, X, output):
     saliency = captum.attr.Saliency(output)
     values = saliency.attribute(x.clone().requires_grad_(True), target=target, abs=False)
     return x, target, values.detach()
+
+
+@pytest.mark.parametrize("shape", [(4,), (5, 3), (2, 6, 6)])
+def test_noise_is_in_units_of_the_spread_in_training(shape, device):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, *shape)).astype(np.float32)
+    X *= np.array([1, 30]).reshape(2, 1, 1) if len(shape) == 3 else np.arange(1, shape[-1] + 1)
+    y = np.arange(40) % 2
+    net = SaliencyGuidedClassifier(max_epochs=1, device=device, random_state=0).fit(X, y)
+    # of each column; of each feature of a series; of each channel
+    axes = {1: (0,), 2: (0, 1), 3: (0, 2, 3)}[len(shape)]
+    spread = X.std(axis=axes, keepdims=True)[0]
+    few = 0.1 * X[:6]
+    log_proba = np.log(net.predict_proba(few))
+    target = log_proba.argmax(axis=1)
+    gradient = net.attribute(few, output="log_proba")
+    noise = -0.1 * replayed(2).standard_normal((18, *shape))
+    places = np.repeat(np.arange(6), 3)
+    changed = np.log(net.predict_proba((few[places] + noise * spread).astype(np.float32)))
+    change = log_proba[places, target[places]] - changed[np.arange(18), target[places]]
+    foretold = -(gradient[places] * noise * spread).reshape(18, -1).sum(axis=1)
+    value = infidelity(net, few, n_draws=3, random_state=2)
+    assert value == pytest.approx(np.mean((foretold - change) ** 2), rel=1e-3, abs=1e-12)
+    assert max_sensitivity(net, few, n_draws=2, random_state=0) > 0
 
 
 @pytest.mark.parametrize("normalize", [False, True])
@@ -200,10 +226,12 @@ def test_linear_regressors_have_closed_forms(doubles, keep_scale):
     value = infidelity(model, X, y, attributions=wrong, **options)
     assert value == pytest.approx(expected, rel=0.05)
     # right attributions explain everything, permuted ones the square of a correlation
-    size = (coef * X.std(axis=0)) ** 2
-    share = [np.corrcoef(size, size)[0, 1] - 1, 0]
+    size = coef * X.std(axis=0)
+    orders = np.array(list(itertools.permutations(size)))
+    share = np.mean((orders @ size) ** 2) / (size @ size) ** 2
+    expected = 0.3**2 * (size @ size) / y.var() * (1 - share)
     value = infidelity_gap(model, X, y, attributions=right, **options)
-    assert 0 == share[1] < value < 0.3**2 * size.sum() / y.var() * 1.05
+    assert value == pytest.approx(expected, rel=0.1)
 
 
 def test_regressor_of_several_outputs(doubles):
