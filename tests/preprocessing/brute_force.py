@@ -1,13 +1,14 @@
 """Which columns of X move which outputs of a transformer, by trying."""
 
 import numpy as np
+import pandas as pd
 
 
 def moved_by(transformer, X, n_tries=4, seed=0):
     """For each output of `transformer.transform`, the set of input positions that change it."""
     rng = np.random.default_rng(seed)
     before = dense(transformer.transform(X))
-    moved = [set() for _ in range(before.shape[1])]
+    variants = []
     for i in range(X.shape[1]):
         for _ in range(n_tries):
             order = rng.permutation(len(X))
@@ -16,10 +17,25 @@ def moved_by(transformer, X, n_tries=4, seed=0):
                 changed.isetitem(i, X.iloc[order, i].array)
             else:
                 changed[:, i] = X[order, i]
-            after = dense(transformer.transform(changed))
-            for j in np.flatnonzero(different(before, after)):
-                moved[j].add(i)
+            variants.append(changed)
+    moved = [set() for _ in range(before.shape[1])]
+    for position, after in enumerate(transformed(transformer, X, before, variants)):
+        for j in np.flatnonzero(different(before, after)):
+            moved[j].add(position // n_tries)
     return moved
+
+
+def transformed(transformer, X, before, variants):
+    """Outputs of each variant of X: of all of them at once, where that changes no bit."""
+
+    def at_once(parts):
+        stacked = pd.concat(parts) if hasattr(X, "iloc") else np.concatenate(parts)
+        return np.split(dense(transformer.transform(stacked)), len(parts))
+
+    # products of matrices may round otherwise in another place
+    if any(different(before, again).any() for again in at_once([X] * len(variants))):
+        return [dense(transformer.transform(variant)) for variant in variants]
+    return at_once(variants)
 
 
 def dense(output):
