@@ -102,11 +102,12 @@ def test_gaussian_cells(drawn):
 
 
 def assert_normal(values, mean):
-    z = math.sqrt(values.size)
+    z, centred = math.sqrt(values.size), values - mean
+    squares = centred * centred  # numpy's powers above 2 take twenty times as long
     assert abs(values.mean() - mean) * z < 4.5
     assert abs(values.std() - 1) * z * math.sqrt(2) < 4.5
-    assert abs(((values - mean) ** 3).mean()) * z / math.sqrt(15) < 4.5
-    assert abs(((values - mean) ** 4).mean() - 3) * z / math.sqrt(96) < 4.5
+    assert abs((squares * centred).mean()) * z / math.sqrt(15) < 4.5
+    assert abs((squares * squares).mean() - 3) * z / math.sqrt(96) < 4.5
 
 
 def test_what_is_left_without_the_box_says_nothing_about_the_class(drawn):
