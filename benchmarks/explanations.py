@@ -25,9 +25,9 @@ N_STEPS = 50
 # (samples, shape of one)
 SIZES = {"mlp": (5000, (30,)), "cnn": (512, (1, 28, 28))}
 QUICK = {"mlp": (1000, (30,)), "cnn": (64, (1, 28, 28))}
-# memory: X, what it becomes on the way to the net, and the values, all of the size of X
+# what the net makes of X, and the values, both of the size of X, and a batch
 MEMORY = (20000, 784)
-MEMORY_BOUND = 6.0
+MEMORY_BOUND = 3.5
 
 
 def captums(method, net, x, target):

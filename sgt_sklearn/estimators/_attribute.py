@@ -122,14 +122,16 @@ def attribute_net(
     target = _check_target(target, len(x))
     explain.rows = batch_size or max(1, min(1024, _CELLS_PER_BATCH // explain.n_cells(x)))
     rows = len(x) if explain.whole else max(1, explain.rows // explain.copies)
-    values, index, outputs, baseline_outputs = [], [], [], []
+    values, index, outputs, baseline_outputs = None, [], [], []
     with view.unguided():
         for start in range(0, len(x), rows):
             part = slice(start, start + rows)
             batch = map_arrays(lambda data, part=part: data[part], inputs)
             wanted = target[part] if isinstance(target, np.ndarray) else target
             found, scalars, logits = explain(batch, wanted, part)
-            values.append(found)
+            if values is None:
+                values = np.empty((len(x), *found.shape[1:]), found.dtype)
+            values[part] = found
             if len(scalars) == 1 and scalars[0].index is not None:
                 found = to_numpy(scalars[0].index)
                 index.append(found.reshape(-1) if found.size == len(found) else found)
@@ -140,7 +142,6 @@ def attribute_net(
                 outputs.append(explain.outputs(explained, scalars, logits))
             if "baseline" in with_outputs:
                 baseline_outputs.append(explain.baseline_outputs(explained, scalars))
-    values = np.concatenate(values)
     if standardized:
         values = explain.standardized(values)
     lengths = None if explain.lengths is None else to_numpy(explain.lengths)

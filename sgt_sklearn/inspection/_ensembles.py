@@ -50,8 +50,10 @@ def members_of(estimator):
         return [Member(part, 1 / len(parts), columns, coded) for part, columns in parts]
     if isinstance(estimator, (VotingClassifier, VotingRegressor)):
         parts = estimator.estimators_
-        weights = estimator._weights_not_none
-        weights = np.ones(len(parts)) if weights is None else np.asarray(weights, dtype=float)
+        weights = np.ones(len(parts))
+        if estimator.weights is not None:
+            kept = [not isinstance(part, str) for _, part in estimator.estimators]  # "drop"
+            weights = np.asarray(estimator.weights, dtype=float)[kept]
         coded = isinstance(estimator, VotingClassifier)
         return [
             Member(part, weight, coded=coded)
