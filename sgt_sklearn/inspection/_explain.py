@@ -143,11 +143,11 @@ def explain(
     "integrated_gradients", "deep_lift", "deep_lift_shap", "shapley_value_sampling" and
     "kernel_shap" (see :attr:`Explanation.delta`).
 
-    "deep_lift" has rules for layers such as ``nn.ReLU`` and ``nn.MaxPool2d``; where a module calls
-    functions instead, or is recurrent, values do not add up, and a warning says so. "lrp" needs
-    layers it has rules for (Linear, Conv2d, pooling, ReLU, Tanh) and passes relevance back to the
-    standardised input; "guided_backprop" and "deconvolution" need ``nn.ReLU``. They work on a copy
-    of the module.
+    "deep_lift" has rules for layers such as ``nn.ReLU``, each used once, and a rough one for max
+    pooling; where a module calls functions instead, or is recurrent, values do not add up, and a
+    warning says so. "lrp" needs layers that it has rules for (Linear, Conv2d, pooling, ReLU, Tanh)
+    and passes relevance back to the standardised input; "guided_backprop" and "deconvolution" need
+    ``nn.ReLU``. They work on a copy of the module.
 
     Padding of series and tokens is never perturbed and has the value NaN. Tokens are explained by
     gradients at their embedding (the norm of a gradient, the sum of contributions) and by

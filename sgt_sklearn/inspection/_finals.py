@@ -101,7 +101,8 @@ def explain_final(estimator, X, request):
         return _by_its_own(estimator, X, request)
     if isinstance(estimator, NeuralNet):
         return _explain_net(estimator, X, request)
-    if perturbs and request.output in ("auto", "probability"):
+    # what an ensemble itself predicts; logits are those of its members
+    if perturbs and request.output in ("auto", "probability", "log_proba"):
         return _by_predictions(estimator, X, request)
     members = members_of(estimator)
     if members is not None:

@@ -72,6 +72,10 @@ class Columns:
             Whether each column has the value of all of its label.
         """
         if kind == "tokens":
+            if self.columns is not None or self.cells is not None:
+                raise ValueError(
+                    "groups must be None for tokens, whose columns are places in a text."
+                )
             return values, self._tokens(samples), None
         if self.codes is None:
             return values, samples, self._names(samples, kind)

@@ -111,6 +111,9 @@ def test_perturbation_asks_the_ensemble_itself(ensembles):
         change = ensemble.predict_proba(FEW) - ensemble.predict_proba(hidden)
         np.testing.assert_allclose(found.values[:, 1], change[np.arange(6), k], atol=1e-6)
         assert found.output == "probability"
+        logs = explain(ensemble, FEW, method="feature_ablation", baseline=X[9], output="log_proba")
+        change = np.log(ensemble.predict_proba(FEW)) - np.log(ensemble.predict_proba(hidden))
+        np.testing.assert_allclose(logs.values[:, 1], change[np.arange(6), k], atol=1e-5)
     # of logits, the mean over the nets
     ensemble = ensembles["calibrated"]
     found = explain(ensemble, FEW, method="feature_ablation", baseline=X[9], output="logit")

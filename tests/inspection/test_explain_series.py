@@ -182,6 +182,9 @@ def test_tokens_of_other_rows(reader):
         options = {} if method == "feature_permutation" else {"baseline": "marginal"}
         found = explain(reader, TEXTS, method=method, random_state=0, **options)
         assert (np.isnan(found.values) == (ids == 0)).all()
+    for method in ("saliency", "feature_ablation"):
+        with pytest.raises(ValueError, match="groups must be None for tokens"):
+            explain(reader, TEXTS, method=method, groups=["a"] * ids.shape[1])
     for name in ("mean", "zeros"):
         with pytest.raises(ValueError, match="is none for token ids"):
             explain(reader, TEXTS, method="feature_ablation", baseline=name)
