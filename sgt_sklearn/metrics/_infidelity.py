@@ -231,8 +231,8 @@ def _errors(noisy, rows, attributions, level, normalize):
     """Return the infidelity of each of these samples."""
 
     def perturb(values, places):
-        noise, without = noisy.noisy(values, rows[places], _normal(noisy, rows, level))
-        return -noise, without
+        noise = _normal(noisy, rows, level)
+        return -noise, noisy.noisy(values, noise)
 
     return captum_infidelity(
         lambda values, places: noisy.outputs(values, rows[places]),
@@ -248,9 +248,8 @@ def _changes(noisy, rows, level):
     """Return noise (n_samples, n_draws, n_cells) and what it does to the probabilities."""
     values = noisy.samples.array[rows]
     places = np.repeat(rows, noisy.n_draws)
-    noise, changed = noisy.noisy(
-        np.repeat(values, noisy.n_draws, axis=0), places, _normal(noisy, rows, level)
-    )
+    noise = _normal(noisy, rows, level)
+    changed = noisy.noisy(np.repeat(values, noisy.n_draws, axis=0), noise)
     change = noisy.probabilities(changed, places).reshape(len(rows), -1)
     change = change - noisy.probabilities(values, rows)[:, None]
     return noise.reshape(len(rows), noisy.n_draws, -1), change

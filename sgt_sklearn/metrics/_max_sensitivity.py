@@ -198,7 +198,7 @@ def max_sensitivity_gap(
 def _uniform(noisy, rows, radius):
     def perturb(values, places):
         noise = noisy.rng.uniform(-radius, radius, size=values.shape)
-        return noisy.noisy(values, rows[places], noise)[1]
+        return noisy.noisy(values, noise)
 
     return perturb
 

@@ -58,12 +58,9 @@ class Noisy:
         for start in range(0, len(array), rows):
             yield np.arange(start, min(start + rows, len(array)))
 
-    def noisy(self, values, rows, noise):
-        """Return values plus noise, in units of the spread; padding gets none."""
-        noise = noise * (self.spread > 0)
-        if self.samples.valid is not None:
-            noise = noise * self.samples.valid[rows]
-        return noise, (values + noise * self.spread).astype(values.dtype)
+    def noisy(self, values, noise):
+        """Return values plus noise, in units of the spread; what is on padding does not count."""
+        return (values + noise * self.spread).astype(values.dtype)
 
     def probabilities(self, values, rows):
         """Return the probability of the explained class; of regressors the output over its sd."""
@@ -120,7 +117,11 @@ class Noisy:
 
     def _labels(self):
         known = getattr(self.net, "classes_", None)
-        return self.columns if self.unit is not None or known is None else known[self.columns]
+        return (
+            self.columns
+            if self.unit is not None or known is None
+            else np.asarray(known)[self.columns]
+        )
 
     def permuted(self, attributions, rows):
         """Return attributions with the cells of each sample in a random order."""

@@ -93,9 +93,9 @@ def parameter_randomization(
     -----
     Layers are the submodules with parameters of their own, in the order in which a forward pass
     reaches them; one that is used without being called counts where it is defined. They get
-    weights by their method `reset_parameters`, as in a fresh network; a layer without one, or
-    whose weights are parametrised, gets its own weights in random order. Padding is left out of
-    the correlations. Where all attributions of a sample are equal, before and after, the
+    weights by their method `reset_parameters`, as in a fresh network; those of a layer without
+    one, and those that it leaves as they are, are put in random order. Padding is left out of the
+    correlations. Where all attributions of a sample are equal, before and after, the
     correlation is 1; where only before or after, it is 0.
 
     Parts of the gradient do not depend on the weights: zeros of the input stay zeros in
@@ -221,12 +221,13 @@ def _submodule(net, path):
 
 
 def _randomise(layer):
-    if hasattr(layer, "reset_parameters") and not hasattr(layer, "parametrizations"):
+    before = [parameter.clone() for parameter in layer.parameters(recurse=False)]
+    if hasattr(layer, "reset_parameters"):
         layer.reset_parameters()
-        return
-    for parameter in layer.parameters(recurse=False):
-        order = torch.randperm(parameter.numel()).to(parameter.device)
-        parameter.copy_(parameter.flatten()[order].view_as(parameter))
+    for parameter, old in zip(layer.parameters(recurse=False), before, strict=True):
+        if torch.equal(parameter, old):
+            order = torch.randperm(parameter.numel()).to(parameter.device)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
 
 
 def _ranks(values, samples, signed):

@@ -310,6 +310,24 @@ def test_parts_have_the_same_distribution(metric, net, data, monkeypatch):
     assert metric(net, X, n_draws=40, random_state=0) == pytest.approx(whole, rel=0.15)
 
 
+def test_permutations_leave_padding_where_it_is(doubles):
+    X = np.full((30, 7, 2), np.nan)
+    lengths = 2 + np.arange(30) % 6
+    for row, n in zip(X, lengths, strict=True):
+        row[:n] = 1.0
+    model = doubles.LinearSoftmax(np.ones((2, 14)))
+    model.fit(np.ones((30, 14)), np.arange(30) % 2)
+    model.predict_proba = lambda X: np.full((len(X), 2), 0.5)
+    options = {"target": "predicted", "n_draws": 1, "random_state": 0}
+    with _noise.noisy_samples(model, X, None, **options) as noisy:
+        values = np.where(np.isnan(X), 0.0, np.random.default_rng(0).normal(size=X.shape))
+        permuted = noisy.permuted(values, np.arange(30))
+    for before, after, n in zip(values, permuted, lengths, strict=True):
+        assert (after[n:] == 0).all()
+        assert np.sort(after[:n], axis=None) == pytest.approx(np.sort(before[:n], axis=None))
+    assert (permuted != values).any(axis=(1, 2)).all()
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_padding_gets_no_noise_and_changes_nothing(metric):
     rng = np.random.default_rng(0)

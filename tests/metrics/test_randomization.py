@@ -90,6 +90,38 @@ def test_equals_a_loop_with_scipy(odd, data, signed):
     assert result.sd == pytest.approx(np.std(expected, axis=0), abs=1e-6)
 
 
+class Lazy(nn.Module):
+    """Its `reset_parameters` forgets the weights, as under a weight norm."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.arange(16.0).reshape(2, 8) ** 2)
+        self.bias = nn.Parameter(torch.ones(2))
+
+    def reset_parameters(self):
+        nn.init.zeros_(self.bias)
+
+    def forward(self, X):
+        return X @ self.weight.T + self.bias
+
+
+def test_weights_that_a_reset_leaves_are_permuted(data):
+    X, _ = data
+    net = NeuralNetClassifier(Lazy, criterion=nn.CrossEntropyLoss, verbose=0).initialize()
+    assert net.predict(X).max() == 1
+    seen = []
+
+    def method(net, X):
+        seen.append((net.module_.weight.detach().clone(), net.module_.bias.detach().clone()))
+        return X
+
+    parameter_randomization(net, X, method=method, n_draws=1, random_state=0)
+    (before, _), (after, bias) = seen
+    assert (bias == 0).all()
+    assert not torch.equal(after, before)
+    assert torch.equal(after.flatten().sort().values, before.flatten().sort().values)
+
+
 def test_network_and_generators_are_left_as_they_are(odd, data):
     X, _ = data
     before = {name: value.clone() for name, value in odd.module_.state_dict().items()}

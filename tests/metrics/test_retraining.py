@@ -70,6 +70,21 @@ def test_equals_models_trained_by_hand(doubles, data, scoring):
     assert curve.fractions.tolist() == list(fractions)
 
 
+def test_one_model_for_each_order_and_fraction(doubles, data):
+    fits = []
+
+    class Counted(doubles.LinearSoftmax):
+        def fit(self, X, y):
+            fits.append(X)
+            return super().fit(X, y)
+
+    model = Counted().fit(data[0], data[1])
+    fits.clear()
+    remove_and_retrain(model, *data, fractions=(0.0, 0.3, 0.6), n_draws=2, random_state=0)
+    # one where nothing is replaced, two for each other fraction, in each draw
+    assert len(fits) == 2 * (1 + 2 * 2)
+
+
 def test_estimators_in_pipelines_and_searches_and_not_fitted_ones(doubles, data):
     X_train, y_train, X_test, y_test = data
     options = {"fractions": (0.0, 0.5), "random_state": 0}
