@@ -53,6 +53,9 @@ STUDIES = {
     "MNIST": Study(_data.mnist, **IMAGES),
     "MNIST inverted": Study(partial(_data.mnist, inverted=True), **IMAGES),
 }
+SCORERS = get_interpretability_scorer_names(relevance=False)
+OF_NOISE = ("neg_infidelity", "neg_max_sensitivity")
+DRAWS = {"n_draws": N_DRAWS}
 QUICK = ("wine + 27 noise columns", "friedman1")
 
 # column of the tables: key of the measure
@@ -63,6 +66,8 @@ COLUMNS = {
     "compr. gap, flips": "comprehensiveness_gap_flip",
     "suff. gap, flips": "sufficiency_gap_flip",
     "removal gap": "removal_gap",
+    "infid. gap": "neg_infidelity",
+    "sens. gap": "neg_max_sensitivity",
     "Gini": "gini_sparseness",
     "AP of relevant": "average_precision",
     "mass outside": "mass_outside",
@@ -135,16 +140,17 @@ USELESS = ("lambda = 1000", "constant")
 
 
 def scorers(classifies):
-    """Every named scorer, and the gaps in flips for classifiers; all with few draws."""
+    """Every scorer that needs no truth, and the gaps in flips for classifiers.
+
+    Gaps to a random order are means over few draws; of noise the draws are the noisy copies.
+    """
     found = {
-        name: make_interpretability_scorer(name, n_draws=N_DRAWS)
-        for name in get_interpretability_scorer_names()
+        name: make_interpretability_scorer(name, **({} if name in OF_NOISE else DRAWS))
+        for name in SCORERS
     }
     if classifies:
         for name in ("comprehensiveness_gap", "sufficiency_gap"):
-            found[f"{name}_flip"] = make_interpretability_scorer(
-                name, outcome="flip", n_draws=N_DRAWS
-            )
+            found[f"{name}_flip"] = make_interpretability_scorer(name, outcome="flip", **DRAWS)
     return found
 
 
@@ -333,7 +339,7 @@ def image_verdicts(results):
 
 def scorer_verdicts(results):
     """No scorer may prefer a useless model."""
-    for name in get_interpretability_scorer_names():
+    for name in SCORERS:
         fooled = []
         for data in results.data:
             means = {model: results.mean(data, model, name) for model in MODELS}
