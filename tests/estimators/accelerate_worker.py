@@ -5,7 +5,6 @@ each other and with training by hand on the whole batches.
 """
 
 import copy
-import runpy
 import sys
 from contextlib import contextmanager
 from datetime import timedelta
@@ -25,7 +24,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sgt_sklearn import SaliencyGuidedMixin
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "train_accelerate.py"
 N_PROCESSES, BATCH, LR, EPOCHS, WEIGHT = 2, 3, 0.2, 3, 0.7
 _RNG = np.random.default_rng(1)
 X = _RNG.standard_normal((24, 6)) * np.linspace(0.4, 2.0, 6) - 0.2
@@ -360,9 +358,7 @@ def main(folder):
     results = {name: function(folder) for name, function in CASES.items()}
     torch.save(results, folder / f"rank{accelerator.process_index}.pt")
     accelerator.wait_for_everyone()
-    # starting processes takes longer than all cases, so these run the example too
-    AcceleratorState._reset_state()
-    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    accelerator.end_training()
 
 
 if __name__ == "__main__":

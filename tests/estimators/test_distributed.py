@@ -73,16 +73,10 @@ def launch(script, *arguments, timeout=180):
 
 
 @pytest.fixture(scope="module")
-def launched(tmp_path_factory):
-    """What is printed by processes that go through all cases and then through the example."""
-    folder = tmp_path_factory.mktemp("ranks")
-    return folder, launch(Path(worker.__file__).relative_to(ROOT), folder)
-
-
-@pytest.fixture(scope="module")
-def results(launched):
+def results(tmp_path_factory):
     """What each process came to, by case."""
-    folder, _ = launched
+    folder = tmp_path_factory.mktemp("ranks")
+    launch(Path(worker.__file__).relative_to(ROOT), folder)
     return [torch.load(folder / f"rank{rank}.pt", weights_only=False) for rank in RANKS]
 
 
@@ -501,7 +495,7 @@ def test_example_of_a_grid_search(cluster, monkeypatch, capsys):
     assert "chosen: {'consistency_weight'" in capsys.readouterr().out
 
 
-def test_example_of_training(launched):
-    _, output = launched
+def test_example_of_training():
+    output = launch("examples/train_accelerate.py")
     assert "2 processes" in output
     assert "guided" in output
