@@ -33,11 +33,17 @@ def parametrize_estimators(function):
     return pytest.mark.parametrize("cls", ESTIMATORS)(function)
 
 
+def parametrize_networks(function):
+    """All networks, one of them as a regressor too: what differs then lies behind the networks."""
+    cases = [(module, SaliencyGuidedClassifier) for module in SERIES]
+    cases += [("gru", SaliencyGuidedRegressor)]
+    return pytest.mark.parametrize(("module", "cls"), cases)(function)
+
+
 # forms
 
 
-@parametrize_estimators
-@pytest.mark.parametrize("module", SERIES)
+@parametrize_networks
 def test_forms_are_one_input(module, cls, device, deterministic_cuda):
     y = ESTIMATORS[cls]
     net = make(module, device, cls).fit(RAGGED, y)
@@ -116,8 +122,7 @@ def test_longer_series_at_prediction(module, device):
 # padding
 
 
-@parametrize_estimators
-@pytest.mark.parametrize("module", SERIES)
+@parametrize_networks
 def test_padded_batch_is_its_series_one_by_one(module, cls, device):
     net = make(module, device, cls, batch_size=N).fit(RAGGED, ESTIMATORS[cls])
     together = outputs(net, RAGGED)
@@ -134,8 +139,7 @@ def test_padded_batch_is_its_series_one_by_one(module, cls, device):
                 np.testing.assert_allclose(values, own, rtol=1e-4, atol=1e-5)
 
 
-@parametrize_estimators
-@pytest.mark.parametrize("module", SERIES)
+@parametrize_networks
 def test_what_padding_holds_changes_nothing(module, cls, device, deterministic_cuda):
     X, y = as_dict(RAGGED), ESTIMATORS[cls]
     net = make(module, device, cls).fit(X, y)
