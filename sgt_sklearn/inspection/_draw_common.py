@@ -54,6 +54,35 @@ def companion(ax, rows, columns, heights=None):
     return ax.figure.add_subplot(parts[0])
 
 
+def styled(artist, given, **defaults):
+    """Keywords of an artist, those of the caller first, under whichever alias they come."""
+    from matplotlib.cbook import normalize_kwargs
+
+    return defaults | normalize_kwargs(given, artist)
+
+
+def bar_style(given, colour, height=0.7):
+    """Keywords of ``barh``; a colour of the caller's takes the place of ours."""
+    from matplotlib.patches import Patch
+
+    given = styled(Patch, given, height=height)
+    return given if {"color", "facecolor"} & given.keys() else given | {"color": colour}
+
+
+def range_of(values):
+    """Smallest finite value, and how far up the others reach; 1 where they do not differ."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    return finite.min(), np.ptp(finite) or 1.0
+
+
+def wrapped(ax, title):
+    """The title of an upright colour bar of `ax`, in lines that are no longer than the bar."""
+    height = ax.get_window_extent().height * 72 / ax.figure.dpi
+    return "\n".join(wrap(title, max(20, int(height / _LETTER))))
+
+
 def _diverging():
     """ColorBrewer's RdBu, red for positive, without the ends on which black lines are lost."""
     import matplotlib
@@ -101,8 +130,7 @@ class Scale:
             mappable = ScalarMappable(self.norm, self.cmap)
         title, extend = self.title, "neither"
         if kwargs.get("orientation") != "horizontal":
-            height = ax.get_window_extent().height * 72 / ax.figure.dpi
-            title = "\n".join(wrap(title, max(20, int(height / _LETTER))))
+            title = wrapped(ax, title)
         if self.clipped:
             extend = "max" if self.unsigned else "both"
         return ax.figure.colorbar(

@@ -9,7 +9,9 @@ from sgt_sklearn.inspection._draw_common import (
     axes_or_new,
     companion,
     label,
+    range_of,
     set_title,
+    styled,
 )
 
 # features of a series whose own course is drawn into their rows
@@ -56,7 +58,7 @@ def draw_side_by_side(
 def _draw_image(ax, image, alpha=1.0):
     """An image of channels first, in grey or in its three colours."""
     image = np.asarray(image, dtype=float)
-    low, span = np.nanmin(image), (np.nanmax(image) - np.nanmin(image)) or 1.0
+    low, span = range_of(image)
     image = (image - low) / span
     if len(image) == 3:
         return ax.imshow(image.transpose(1, 2, 0), alpha=alpha, interpolation="nearest")
@@ -138,11 +140,13 @@ def _length(explanation, i):
 
 def _draw_lines(ax, explanation, i, time_step, line_kwargs):
     """The course of each feature within its row, more being up; each by its own range."""
-    style = {"color": DATA_COLOUR, "linewidth": 1.0} | line_kwargs
+    from matplotlib.lines import Line2D
+
+    style = styled(Line2D, line_kwargs, color=DATA_COLOUR, linewidth=1.0)
     length = _length(explanation, i)
     lines = []
     for j, series in enumerate(np.asarray(explanation.data[i, :length], dtype=float).T):
-        low, span = np.nanmin(series), (np.nanmax(series) - np.nanmin(series)) or 1.0
+        low, span = range_of(series)
         height = j + 0.38 - 0.76 * (series - low) / span
         lines += ax.plot(np.arange(length) * time_step, height, **style)
     return lines
@@ -212,19 +216,31 @@ def draw_line(
     length = _length(explanation, i)
     series = np.asarray(explanation.data[i, :length, 0], dtype=float)
     times = np.arange(length) * time_step
-    points = np.stack([times, series], axis=1)
+    # values of missing data are drawn between the neighbours of the gap
+    known = np.isfinite(series)
+    heights = np.interp(times, times[known], series[known]) if known.any() else 0.0 * times
+    points = np.stack([times, heights], axis=1)
     middles = (points[1:] + points[:-1]) / 2
     # each step colours its half of the way to its neighbours
     starts = np.concatenate([points[:1], middles])
     ends = np.concatenate([middles, points[-1:]])
     segments = np.stack([starts, points, ends], axis=1)
-    style = {"linewidths": 9, "capstyle": "butt", "joinstyle": "round", "zorder": 2}
-    collection = LineCollection(segments, cmap=scale.cmap, norm=scale.norm, **style | line_kwargs)
+    style = styled(
+        LineCollection,
+        line_kwargs,
+        cmap=scale.cmap,
+        norm=scale.norm,
+        linewidth=9,
+        capstyle="butt",
+        joinstyle="round",
+        zorder=2,
+    )
+    collection = LineCollection(segments, **style)
     collection.set_array(explanation.values[i, :length, 0])
     ax.add_collection(collection)
     (line,) = ax.plot(times, series, color=DATA_COLOUR, linewidth=1.0, zorder=3)
     n_steps = explanation.data.shape[1]
-    low, span = series.min(), np.ptp(series) or 1.0
+    low, span = range_of(series)
     ax.set(
         xlim=(-0.5 * time_step, (n_steps - 0.5) * time_step),
         ylim=(low - 0.1 * span, low + 1.1 * span),

@@ -5,9 +5,12 @@ import numpy as np
 from sgt_sklearn.inspection._draw_common import (
     NEUTRAL_COLOUR,
     axes_or_new,
+    bar_style,
     escaped,
     label,
     set_title,
+    styled,
+    wrapped,
 )
 from sgt_sklearn.inspection._wording import (
     counted,
@@ -39,7 +42,7 @@ def draw_bars(explanation, i, ax, scale, *, max_display, bar_kwargs):
         colours.append("#c8c8c8")
     ax = axes_or_new(ax, 7.4, 1.3 + 0.32 * len(widths))
     places = np.arange(len(widths))
-    bars = ax.barh(places, widths, **{"color": colours, "height": 0.7} | bar_kwargs)
+    bars = ax.barh(places, widths, **bar_style(bar_kwargs, colours))
     signed = not is_unsigned(explanation)
     texts = ax.bar_label(
         bars, [number_text(v, signed) for v in widths], padding=3, fontsize="small"
@@ -64,13 +67,12 @@ def draw_mean_bars(explanation, ax, *, max_display, bar_kwargs):
     shown, rest = order[:max_display], order[max_display:]
     names = explanation._feature_names()
     ax = axes_or_new(ax, 7.4, 1.3 + 0.32 * len(shown))
-    style = {"color": NEUTRAL_COLOUR, "height": 0.7} | bar_kwargs
-    bars = ax.barh(np.arange(len(shown)), means[shown], **style)
+    bars = ax.barh(np.arange(len(shown)), means[shown], **bar_style(bar_kwargs, NEUTRAL_COLOUR))
     numbers = [number_text(v, signed=False) for v in means[shown]]
     texts = ax.bar_label(bars, numbers, padding=3, fontsize="small")
     _finish(ax, [label(names[j]) for j in shown], f"size of the {value_name(explanation)}")
     of = counted(len(explanation), "sample")
-    ax.set_title(f"mean over {of}\n{method_name(explanation)}", fontsize="medium")
+    ax.set_title(escaped(f"mean over {of}\n{method_name(explanation)}"), fontsize="medium")
     _leave_room(ax, means[shown])
     if len(rest):
         _note(
@@ -84,6 +86,7 @@ def draw_mean_bars(explanation, ax, *, max_display, bar_kwargs):
 def draw_beeswarm(explanation, ax, *, max_display, colorbar, colorbar_kwargs, scatter_kwargs):
     """Dots of all samples in rows of features, in the colour of the feature's value."""
     from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import PathCollection
     from matplotlib.colors import Normalize
 
     n_samples = len(explanation)
@@ -94,22 +97,24 @@ def draw_beeswarm(explanation, ax, *, max_display, colorbar, colorbar_kwargs, sc
     order = np.argsort(-means, kind="stable")[:max_display]
     names = explanation._feature_names()
     ax = axes_or_new(ax, 7.4, 1.4 + (0.42 + len(rows) / 2500) * len(order))
-    cmap, norm = _value_colours(scatter_kwargs.pop("cmap", None)), Normalize(0, 1)
+    given = styled(PathCollection, scatter_kwargs)
+    cmap, norm = _value_colours(given.pop("cmap", None)), Normalize(0, 1)
+    by_value = not {"c", "color", "facecolor"} & given.keys()
     of = f"{len(rows)} of {n_samples}" if len(rows) < n_samples else str(n_samples)
     samples = f"{of} sample{'s' * (n_samples != 1)}"
     _finish(ax, [label(names[j]) for j in order], value_name(explanation))
-    ax.set_title(f"{samples}\n{method_name(explanation)}", fontsize="medium")
+    ax.set_title(escaped(f"{samples}\n{method_name(explanation)}"), fontsize="medium")
     ax.axvline(0, color="black", linewidth=0.8, zorder=1)
     values = explanation.values[np.ix_(rows, order)].astype(float)
     span = max(values.max(), 0) - min(values.min(), 0) or 1.0
     ax.set_xlim(min(values.min(), 0) - 0.04 * span, max(values.max(), 0) + 0.04 * span)
     shares_of = [_shares(explanation.data[:, j])[rows] for j in order]
     bar = None
-    if colorbar:
+    if colorbar and by_value:
         meaning = "value of the feature"
         if any(np.isnan(shares).any() for shares in shares_of):
             meaning += " (grey: words, or missing)"
-        options = {"label": meaning, "aspect": 30} | colorbar_kwargs
+        options = {"label": wrapped(ax, meaning), "aspect": 30} | colorbar_kwargs
         bar = ax.figure.colorbar(ScalarMappable(norm, cmap), ax=ax, **options)
         bar.set_ticks([0, 1], labels=["low", "high"])
     if len(means) > len(order):
@@ -130,24 +135,30 @@ def draw_beeswarm(explanation, ax, *, max_display, colorbar, colorbar_kwargs, sc
     for k, shares in enumerate(shares_of):
         colours = cmap(norm(shares))
         colours[np.isnan(shares)] = (0.6, 0.6, 0.6, 1)
-        style = {"s": diameter**2, "c": colours, "linewidths": 0, "zorder": 2} | scatter_kwargs
-        dots.append(ax.scatter(values[:, k], k + offsets[k] / across, **style))
+        style = {"s": diameter**2, "linewidth": 0, "zorder": 2}
+        style |= {"c": colours} if by_value else {}
+        dots.append(ax.scatter(values[:, k], k + offsets[k] / across, **style | given))
     return {"ax_": ax, "scatters_": dots, "colorbar_": bar}
 
 
 def swarm(rows, half_height):
     """Offsets of dots in rows so that none overlap, and their diameter, in the same unit.
 
-    Dots lie in lanes, as near the middle of their row as others let them. Where even the smallest
-    do not fit, the lanes move together, and dots overlap.
+    Dots lie in lanes, as near the middle of their row as others let them. Dots at the very same
+    place, such as those of a constant column, do not make all others smaller. Where dots do not
+    fit into their row, its lanes move together, and they overlap.
     """
+    places = [np.unique(np.round(row, 3)) for row in rows]
     for diameter in _DIAMETERS:
-        lanes = [_lanes(row, diameter) for row in rows]
-        most = max(np.abs(row).max() for row in lanes)
+        most = max(np.abs(_lanes(row, diameter)).max() for row in places)
         if (most + 0.5) * diameter <= half_height:
             break
-    step = min(diameter, (half_height - diameter / 2) / max(most, 1))
-    return [row * step for row in lanes], diameter
+    offsets = []
+    for row in rows:
+        lanes = _lanes(row, diameter)
+        room = (half_height - diameter / 2) / max(np.abs(lanes).max(), 1)
+        offsets.append(lanes * min(diameter, room))
+    return offsets, diameter
 
 
 def _lanes(row, diameter):
@@ -168,6 +179,8 @@ def _shares(column):
         column = np.asarray(column, dtype=float)
     except (TypeError, ValueError):
         return np.full(len(column), np.nan)
+    if np.isnan(column).all():
+        return column
     low, high = np.nanquantile(column, [0.05, 0.95])
     if low == high:
         low, high = np.nanmin(column), np.nanmax(column)

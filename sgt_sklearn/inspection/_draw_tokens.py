@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sgt_sklearn.inspection._draw_common import axes_or_new, label, set_title
+from sgt_sklearn.inspection._draw_common import axes_or_new, label, set_title, styled
 from sgt_sklearn.inspection._wording import counted
 
 _SIZES = (12, 11, 10, 9, 8, 7, 6)  # of the font, in points
@@ -15,6 +15,8 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue
 
 def draw_tokens(explanation, i, ax, scale, *, relevance, colorbar, colorbar_kwargs, text_kwargs):
     """Words in lines, broken where the axes end; the font shrinks until they fit."""
+    from matplotlib.text import Text
+
     length = explanation.data.shape[1] if explanation.lengths is None else explanation.lengths[i]
     words = [label(word) or " " for word in explanation.data[i, :length]]
     values = explanation.values[i, :length]
@@ -31,21 +33,24 @@ def draw_tokens(explanation, i, ax, scale, *, relevance, colorbar, colorbar_kwar
     if colorbar:
         options = {"orientation": "horizontal", "aspect": 40, "pad": 0.04, "shrink": 0.8}
         bar = scale.colour_bar(ax, **options | colorbar_kwargs)
-    texts = [ax.text(0, 0, word, va="center", **text_kwargs) for word in words]
+    style = styled(Text, text_kwargs, verticalalignment="center")
+    texts = [ax.text(0, 0, word, **style) for word in words]
     for text, value in zip(texts, values, strict=False):
-        _colour(text, scale.colours(value))
+        _colour(text, scale.colours(value), style.get("color"))
     if relevance is not None:
         for text, inside in zip(texts, relevance[i], strict=False):
             if inside:
                 text.get_bbox_patch().set(edgecolor="#111111", linewidth=1.4)
     ax.figure.draw_without_rendering()
-    sizes = _SIZES if not {"fontsize", "size"} & text_kwargs.keys() else (texts[0].get_fontsize(),)
+    sizes = (texts[0].get_fontsize(),) if "fontsize" in style else _SIZES
     _place(ax, texts, sizes, own)
     return {"ax_": ax, "texts_": texts, "colorbar_": bar}
 
 
-def _colour(text, colour):
+def _colour(text, colour, ink=None):
     text.set_bbox({"facecolor": colour, "linewidth": 0, "boxstyle": "round,pad=0.2"})
+    if ink is not None:
+        return
     channels = np.asarray(colour)[:3]
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     # of black and white the one that stands out more, by the luminance of the ground

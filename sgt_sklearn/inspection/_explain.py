@@ -10,6 +10,7 @@ from sgt_sklearn.estimators._attribute import check_counts, without_padding
 from sgt_sklearn.inspection._baselines import check_baseline
 from sgt_sklearn.inspection._explained import resolve_target
 from sgt_sklearn.inspection._explanation import Explanation
+from sgt_sklearn.inspection._explanation_checks import distinct
 from sgt_sklearn.inspection._finals import Request, attributions, explain_final
 from sgt_sklearn.inspection._folding import Columns
 from sgt_sklearn.inspection._methods import check_options, method_named
@@ -82,7 +83,8 @@ def explain(
 
     feature_names : list of str, default=None
         Names of the columns (of tables), features of a step (of series) or channels (of images)
-        of X. None takes those of a data frame.
+        of X, each once. None takes those of a data frame; of names that come more than once, the
+        later ones get a number, such as "age (2)".
 
     groups : array-like of shape (n_columns,) or of a sample, default=None
         Labels of the columns that the final estimator sees, instead of those that the steps tell.
@@ -225,7 +227,7 @@ def _explanation(found, request, final, columns):
         baseline=_baseline(request, found),
         explained_output=found.outputs,
         baseline_output=found.baseline_outputs,
-        feature_names=names,
+        feature_names=distinct(names),
         lengths=found.lengths,
         classes=None if classes is None else np.asarray(classes).tolist(),
         index=final.originals.index if hasattr(final.originals, "iloc") else None,
@@ -293,7 +295,7 @@ def _rescaled(final, request, columns):
         output=_output_of(final.estimator, target, request.output),
         target=None if isinstance(target, str) else target,
         baseline="mean" if isinstance(baseline, str) and baseline == "auto" else baseline,
-        feature_names=final.feature_names,
+        feature_names=distinct(final.feature_names),
         lengths=lengths,
         standardized=request.standardized,
         temporal_rescaling=True,

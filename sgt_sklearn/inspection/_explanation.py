@@ -11,6 +11,9 @@ from sgt_sklearn.inspection._frames import as_frame
 from sgt_sklearn.inspection._html import as_html
 from sgt_sklearn.inspection._wording import describe
 
+# their baseline is a set of rows, for all samples
+_BASELINE_OF_ALL = ("gradient_shap", "deep_lift_shap")
+
 
 class Explanation:
     """Attributions, with the data they explain, the names of the features and what was explained.
@@ -50,8 +53,9 @@ class Explanation:
         The explained quantity at the baseline.
 
     feature_names : list of str, default=None
-        Names of the columns, of the features of a step, or of the channels. None means unknown:
-        "x0", "x1" and so on stand in where names are needed.
+        Names of the columns, of the features of a step, or of the channels, each once. None takes
+        those of a data frame, if `data` (or else `values`) is one; else "x0", "x1" and so on
+        stand in where names are needed.
 
     lengths : array-like of int, shape (n_samples,), default=None
         Number of steps or tokens of each sample; later ones are padding. None takes trailing NaN
@@ -61,7 +65,7 @@ class Explanation:
         Names of the outputs with ``target="all"``; None numbers them.
 
     index : array-like of length n_samples, default=None
-        Names of the samples, as in a data frame. None numbers them.
+        Names of the samples, by position. None takes those of a data frame, or numbers them.
 
     standardized : bool, default=False
         Whether gradients were multiplied by the standard deviation of each feature in training.
@@ -72,7 +76,8 @@ class Explanation:
     Raises
     ------
     ValueError
-        If shapes do not fit, values inside a sample are not finite, or a name is unknown.
+        If shapes do not fit, values inside a sample are not finite, a name is unknown or comes
+        twice, or `values` and `data` are data frames of other columns or rows.
 
     TypeError
         If values are not real numbers.
@@ -240,10 +245,7 @@ class Explanation:
             if self.classes is not None:
                 return {label: self.for_target(label).mean_abs() for label in self.classes}
             return self._mean_abs_of_tokens()
-        absolute = np.abs(self.values)
-        counts = np.isfinite(absolute).sum(axis=0)
-        with np.errstate(invalid="ignore"):
-            return np.nansum(absolute, axis=0) / counts
+        return self._mean_sizes(0)
 
     def top(self, k=10):
         """Features with the largest mean absolute values.
@@ -272,7 +274,7 @@ class Explanation:
             raise ValueError("top needs named features, got an explanation of kind 'other'.")
         # by cells, so that a step which one series reaches counts once
         axes = {"tabular": (0,), "series": (0, 1), "image": (0, 2, 3)}[self.kind]
-        means = np.nanmean(np.abs(self.values), axis=axes)
+        means = self._mean_sizes(axes)
         order = np.argsort(-means, kind="stable")[:k]
         names = self._feature_names()
         return {names[i]: float(means[i]) for i in order}
@@ -323,6 +325,13 @@ class Explanation:
                 f"for_target, for example explanation.for_target({self.classes[0]!r})."
             )
 
+    def _mean_sizes(self, axes):
+        """Mean absolute value over axes, padding left out; NaN where there are no values."""
+        sizes = np.abs(self.values)
+        counts = np.isfinite(sizes).sum(axis=axes)
+        with np.errstate(invalid="ignore"):
+            return np.nansum(sizes, axis=axes) / counts
+
     def _mean_abs_of_tokens(self):
         inside = self._inside()
         tokens, values = self.data[inside], np.abs(self.values[inside])
@@ -333,10 +342,9 @@ class Explanation:
         return {str(names[i]): float(means[i]) for i in order}
 
     def _has_baseline_by_sample(self):
-        # the methods of captum that end in _shap take a set of rows, for all samples
         return (
             not isinstance(self.baseline, (str, type(None)))
-            and not self.method.endswith("_shap")
+            and self.method not in _BASELINE_OF_ALL
             and np.ndim(self.baseline) == self.data.ndim
             and len(self.baseline) == len(self)
         )

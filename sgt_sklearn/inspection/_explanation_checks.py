@@ -1,6 +1,8 @@
 """The arguments of an explanation, brought into one form."""
 
 import operator
+from collections import Counter
+from itertools import count
 
 import numpy as np
 
@@ -36,9 +38,14 @@ def check_arguments(
         if not isinstance(value, str):
             raise TypeError(f"{name} must be a str, got {value!r}.")
     every = isinstance(target, str) and target == "all"
-    if hasattr(data, "columns") and kind == "tabular":
-        index = data.index if index is None else index
-        feature_names = list(data.columns) if feature_names is None else feature_names
+    if kind == "tabular":
+        if not every:
+            _check_labels(values, data)
+        # of the data before those of the values
+        for frame in (data, values):
+            if hasattr(frame, "columns") and not (every and frame is values):
+                index = getattr(frame, "index", None) if index is None else index
+                feature_names = list(frame.columns) if feature_names is None else feature_names
     values, lengths_of_list = _padded(values, np.nan, every)
     values = _real(values)
     data, _ = _padded(data, _padding_of(data, kind), False)
@@ -90,6 +97,47 @@ def steps_inside(lengths, shape):
     if lengths is None:
         return np.ones(shape, dtype=bool)
     return np.arange(shape[1]) < lengths[:, None]
+
+
+def _check_labels(values, data):
+    """Raise where two data frames name other columns or rows; arrays go by position."""
+    for axis in ("columns", "index"):
+        got, expected = (
+            None if not hasattr(frame, "columns") else getattr(frame, axis, None)
+            for frame in (values, data)
+        )
+        if got is None or expected is None or list(got) == list(expected):
+            continue
+        raise ValueError(
+            f"values must have the {axis} of data in the same order where both are data frames, "
+            f"got {list(got)[:5]} of values and {list(expected)[:5]} of data. Pass "
+            "values.loc[data.index, data.columns] to go by name, values.to_numpy() to go by "
+            "position."
+        )
+
+
+def check_distinct(names):
+    """Raise where a name comes more than once."""
+    again = [name for name, times in Counter(names).items() if times > 1]
+    if again:
+        raise ValueError(
+            "feature_names must differ from each other, as results are given by name, got more "
+            f"than once: {again[:5]}."
+        )
+
+
+def distinct(names):
+    """Names of which those that come again have a number, such as "age" and "age (2)"."""
+    if names is None:
+        return None
+    taken, found = set(names), {}
+    for name in names:
+        free = name
+        if name in found:
+            free = next(one for i in count(2) if (one := f"{name} ({i})") not in taken)
+        taken.add(free)
+        found[free] = None
+    return list(found)
 
 
 def _padded(values, fill, every):
@@ -274,13 +322,19 @@ def _check_names(names, data, kind):
             f"feature_names must have a name for each of the {expected} {what} of data, got "
             f"{len(names)}: {names[:5]}."
         )
+    check_distinct(names)
     return names
 
 
 def _check_sample_names(index, n_samples):
     if index is None:
         return None
-    index = index if hasattr(index, "to_numpy") else np.asarray(index)
+    # an index of pandas goes by position, but a series by label
+    index = index if hasattr(index, "get_indexer") else np.asarray(index)
+    if index.ndim != 1:
+        raise ValueError(
+            f"index must be one name a sample, shape ({n_samples},), got shape {index.shape}."
+        )
     if len(index) != n_samples:
         raise ValueError(
             f"index must name the {n_samples} samples of values, got {len(index)} names."

@@ -35,7 +35,8 @@ def _wide(explanation, pd):
         columns = pd.MultiIndex.from_product(
             [explanation.classes, names], names=["target", "feature"]
         )
-    return pd.DataFrame(values.reshape(len(values), -1), index=explanation.index, columns=columns)
+    cells = values.reshape(len(values), len(columns))
+    return pd.DataFrame(cells, index=explanation.index, columns=columns)
 
 
 def _long(explanation, pd):

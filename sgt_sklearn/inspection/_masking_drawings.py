@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from sgt_sklearn.inspection._draw_common import bar_style, label, styled
+
 HIDDEN, KEPT, INK = "#2a5783", "#eef1f4", "#333333"
 # seen on black, grey and white
 _OVER_PICTURE, _TRACE = "#56b4e9", "#d55e00"
@@ -23,15 +25,8 @@ def draw_raster(display, ax, *, n_panels, sort, line_kwargs, image_kwargs, bar_k
     raster = display.figure_.add_subplot(grid[1, 0])
     top = display.figure_.add_subplot(grid[0, 0], sharex=raster)
     bars = display.figure_.add_subplot(grid[1, 1], sharey=raster)
-    extent = _epoch_extent(display.epochs)
-    image_kwargs = {"cmap": _colours(), "vmin": 0, "vmax": 1, **image_kwargs}
-    image = raster.imshow(
-        hidden[:, order].T.astype(float),
-        aspect="auto",
-        interpolation="nearest",
-        extent=(*extent, len(order) - 0.5, -0.5),
-        **image_kwargs,
-    )
+    extent = (*_epoch_extent(display.epochs), len(order) - 0.5, -0.5)
+    image = _cells(raster, hidden[:, order].T, **{"extent": extent} | image_kwargs)
     raster.set(xlabel="epoch", ylabel="most often kept first" if sort and tabular else None)
     what = "feature" if tabular else "word"
     _name_rows(raster, np.array(display.feature_names, dtype=object)[order], what)
@@ -39,8 +34,8 @@ def draw_raster(display, ax, *, n_panels, sort, line_kwargs, image_kwargs, bar_k
     _title(top, "sample" if tabular else "text")
     _without_labels(top, "x")
     thickness = 0.8 if len(order) <= _MOST_NAMES else 1
-    bar_kwargs = {"color": HIDDEN, "height": thickness, **bar_kwargs}
-    display.bars_ = bars.barh(np.arange(len(order)), share[order], **bar_kwargs)
+    style = bar_style(bar_kwargs, HIDDEN, thickness)
+    display.bars_ = bars.barh(np.arange(len(order)), share[order], **style)
     bars.set(xlim=(0, 1), xlabel="share hidden", xticks=(0, 0.5, 1))
     bars.spines[["top", "right"]].set_visible(False)
     bars.tick_params(axis="y", left=False, labelleft=False)
@@ -121,7 +116,8 @@ def draw_images(display, ax, *, n_panels, sort, line_kwargs, image_kwargs, bar_k
     _draw_picture(sample, display.inputs, display.inputs)
     sample.set_title("sample", fontsize="medium")
     share = display.figure_.add_subplot(grid[1, -1])
-    images.append(_cells(share, display.hidden_share.mean(axis=0), aspect="equal", **image_kwargs))
+    style = {"aspect": "equal"} | image_kwargs
+    images.append(_cells(share, display.hidden_share.mean(axis=0), **style))
     share.set_title("how often hidden", fontsize="medium")
     for panel in (*panels, *below, sample, share):
         panel.set(xticks=(), yticks=())
@@ -166,10 +162,12 @@ def _epoch_extent(epochs):
 
 
 def _draw_k(display, axis, line_kwargs, chosen=()):
-    kwargs = {"color": INK, "drawstyle": "steps-mid", "linewidth": 1.5}
-    kwargs |= {"marker": "o"} if len(display.epochs) == 1 else {}
-    kwargs |= line_kwargs
-    (display.line_,) = axis.plot(display.epochs, display.n_hidden, **kwargs)
+    from matplotlib.lines import Line2D
+
+    style = {"color": INK, "drawstyle": "steps-mid", "linewidth": 1.5}
+    style |= {"marker": "o"} if len(display.epochs) == 1 else {}
+    style = styled(Line2D, line_kwargs, **style)
+    (display.line_,) = axis.plot(display.epochs, display.n_hidden, **style)
     if len(chosen):
         marked = display.epochs[chosen], display.n_hidden[chosen]
         axis.plot(*marked, "o", color=HIDDEN, zorder=3, clip_on=False)
@@ -203,8 +201,9 @@ def _legend(axis, patches, lines=(), beside=False):
 
 
 def _cells(axis, values, **kwargs):
-    kwargs = {"cmap": _colours(), "vmin": 0, "vmax": 1, "aspect": "auto", **kwargs}
-    return axis.imshow(np.asarray(values, dtype=float), interpolation="nearest", **kwargs)
+    style = {"cmap": _colours(), "vmin": 0, "vmax": 1, "aspect": "auto"}
+    style |= {"interpolation": "nearest"} | kwargs
+    return axis.imshow(np.asarray(values, dtype=float), **style)
 
 
 def _overlay(axis, hidden):
@@ -243,7 +242,7 @@ def _name_rows(axis, names, what):
         return
     shown = range(0, n, -(-n // _MOST_NAMES))
     size = "small" if n > _FEW_NAMES else None
-    axis.set_yticks(shown, [names[i] for i in shown], fontsize=size)
+    axis.set_yticks(shown, [label(names[i]) for i in shown], fontsize=size)
 
 
 def _integers(axis, n_bins="auto"):

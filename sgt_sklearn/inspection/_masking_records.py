@@ -76,8 +76,11 @@ def fitted_records(estimator, X, y, sample, fit_params):
     first = next(iter(seen.values())) if isinstance(seen, Mapping) else seen
     rows = _rows(sample, _num_samples(first))
     recorder = _Recorder(_take(seen, rows), _take(y, rows))
-    callbacks = [*(final.callbacks or []), ("mask_recorder", recorder)]
-    final.set_params(callbacks=callbacks)
+    if final.callbacks == "disable":
+        disabled = {f"callbacks__{name}": None for name, _ in final.get_default_callbacks()}
+        final.set_params(callbacks=[recorder], **disabled)
+    else:
+        final.set_params(callbacks=[*(final.callbacks or []), recorder])
     final.fit(seen, y, **fit_params)
     numbered = [(f"{i}", step) for i, (_, step) in enumerate(steps)]
     found = unwrap(Pipeline([*numbered, ("net", final)]) if steps else final, X)

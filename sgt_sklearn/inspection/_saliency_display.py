@@ -196,7 +196,8 @@ class SaliencyMapDisplay:
             Keywords for ``barh``.
 
         scatter_kwargs : dict, default=None
-            Keywords for ``scatter``; ``cmap`` is that of the features' values.
+            Keywords for ``scatter``; ``cmap`` is that of the features' values. With a colour for
+            all dots there is no colour bar.
 
         text_kwargs : dict, default=None
             Keywords for ``text``.

@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
+from sgt_sklearn.inspection._explanation_checks import check_distinct
 from sgt_sklearn.preprocessing import TokenEncoder, feature_groups
 from sgt_sklearn.preprocessing._sources import fitted_input
 
@@ -173,6 +174,7 @@ def _check_names(names, X):
         raise ValueError(
             f"feature_names must name the {n} columns of X, got {len(names)} names: {names[:5]}."
         )
+    check_distinct(names)
     return names
 
 

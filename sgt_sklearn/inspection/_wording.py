@@ -38,7 +38,7 @@ def describe(explanation):
 
 def counted(n, what):
     """Such as "1 sample" and "2 samples"."""
-    return f"{n} {what}{'s' * (n != 1)}"
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def method_name(explanation):
