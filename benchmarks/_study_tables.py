@@ -79,7 +79,12 @@ def verdict(holds, text):
 def expectations(results, arms, seeds):
     """The lines that were expected before the study ran, each with what came out."""
     kinds = ("rare_time", "rare_feature", "moving_rare_time")
-    for kind, (arm, control) in product(kinds, (("guided", "control"), ("ramp", "ramp_control"))):
+    arms_and_controls = (
+        ("guided", "control"),
+        ("guided_decay", "control_decay"),
+        ("ramp", "ramp_control"),
+    )
+    for kind, (arm, control) in product(kinds, arms_and_controls):
         found = [
             [results.of("tcn", kind, seed, arms[name]) for seed in seeds]
             for name in (arm, "plain", control)
@@ -100,8 +105,12 @@ PAIRS = (
     ("guided", "plain"),
     ("guided", "control"),
     ("guided", "decay"),
+    ("guided_decay", "plain"),
     ("guided_decay", "decay"),
     ("guided_decay", "control_decay"),
+    ("control_decay", "plain"),
+    ("control_decay", "decay"),
+    ("paper", "plain"),
     ("ramp", "plain"),
     ("ramp", "ramp_control"),
 )
