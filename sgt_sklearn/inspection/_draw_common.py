@@ -69,14 +69,6 @@ def bar_style(given, colour, height=0.7):
     return given if {"color", "facecolor"} & given.keys() else given | {"color": colour}
 
 
-def range_of(values):
-    """Smallest finite value, and how far up the others reach; 1 where they do not differ."""
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return 0.0, 1.0
-    return finite.min(), np.ptp(finite) or 1.0
-
-
 def wrapped(ax, title):
     """The title of an upright colour bar of `ax`, in lines that are no longer than the bar."""
     height = ax.get_window_extent().height * 72 / ax.figure.dpi

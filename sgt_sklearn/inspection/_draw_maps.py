@@ -9,10 +9,10 @@ from sgt_sklearn.inspection._draw_common import (
     axes_or_new,
     companion,
     label,
-    range_of,
     set_title,
     styled,
 )
+from sgt_sklearn.inspection._shades import range_of
 
 # features of a series whose own course is drawn into their rows
 MOST_LINES = 12

@@ -13,6 +13,7 @@ from sgt_sklearn.inspection._shades import (
     POSITIVE,
     largest_of_blocks,
     png_source,
+    range_of,
     robust_limit,
     shades,
 )
@@ -261,14 +262,22 @@ def _svg_picture(values, limit, shown, i, height):
 
 
 def _polyline(data, n_steps, height):
+    """A line, broken where data are missing."""
     data = np.asarray(data, dtype=float)
     steps = np.unique(np.linspace(0, len(data) - 1, min(len(data), _N_POINTS)).astype(int))
-    data = np.nan_to_num(data[steps])
-    low, span = data.min(), np.ptp(data) or 1.0
+    data = data[steps]
+    low, span = range_of(data)
     x, y = (steps + 0.5) * 640 / n_steps, height - 4 - (data - low) / span * (height - 8)
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    known = np.isfinite(data)
     line = 'fill="none" stroke="currentColor" stroke-width="1.2"'
-    return f'<polyline points="{points}" {line} vector-effect="non-scaling-stroke"/>'
+    parts = []
+    for part in np.split(np.arange(len(data)), np.flatnonzero(np.diff(known)) + 1):
+        if known[part[0]]:
+            points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[part], y[part], strict=True))
+            parts.append(
+                f'<polyline points="{points}" {line} vector-effect="non-scaling-stroke"/>'
+            )
+    return "".join(parts)
 
 
 def _steps_axis(shown):

@@ -64,3 +64,11 @@ def png_source(pixels):
         for name, body in parts
     )
     return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def range_of(values):
+    """Smallest finite value, and how far up the others reach; 1 where they do not differ."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    return finite.min(), np.ptp(finite) or 1.0

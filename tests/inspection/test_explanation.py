@@ -3,8 +3,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
-from sgt_sklearn.inspection import Explanation
+from sgt_sklearn import SaliencyGuidedClassifier
+from sgt_sklearn.inspection import Explanation, explain
+from sgt_sklearn.inspection._explanation_checks import distinct
 
 RNG = np.random.default_rng(0)
 
@@ -110,6 +114,83 @@ def test_data_frame_gives_names_and_index():
     assert explanation.to_frame().index.tolist() == ["x", "y"]
 
 
+@pytest.mark.parametrize("labels", [[5, 4, 3], [0, 1, 2], ["a", "b", "c"]])
+def test_index_goes_by_position(labels):
+    names = pd.Series(["p", "q", "r"], index=labels)
+    explanation = make(np.arange(6.0).reshape(3, 2), index=names)
+    assert list(explanation[0].index) == ["p"]
+    assert list(explanation[1:][0].index) == ["q"]
+    assert list(explanation[[True, False, True]].index) == ["p", "r"]
+    assert explanation[[2, 0]].to_frame().index.tolist() == ["r", "p"]
+
+
+def test_index_of_pandas_is_kept():
+    index = pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["group", "number"])
+    part = make(np.ones((2, 2)), index=index)[1]
+    pd.testing.assert_index_equal(part.to_frame().index, index[[1]])
+
+
+@pytest.mark.parametrize(
+    "columns, index, message",
+    [
+        (["b", "a"], ["x", "y"], r"the columns of data .* got \['b', 'a'\]"),
+        (["a", "c"], ["x", "y"], "the columns of data"),
+        (["a", "b"], ["y", "x"], r"the index of data .* got \['y', 'x'\]"),
+        (["a", "b"], [0, 1], "values.loc"),
+    ],
+)
+def test_frames_of_other_labels(columns, index, message):
+    data = pd.DataFrame([[1, 2], [3, 4]], columns=["a", "b"], index=["x", "y"])
+    values = pd.DataFrame([[0.1, 0.2], [0.3, 0.4]], columns=columns, index=index)
+    with pytest.raises(ValueError, match=message):
+        make_of_frame(values, data)
+
+
+def make_of_frame(values, data, **params):
+    params = {"kind": "tabular", "method": "m", "output": "logit"} | params
+    return Explanation(values, data=data, **params)
+
+
+def test_frames_of_the_same_labels():
+    data = pd.DataFrame([[1, 2], [3, 4]], columns=["a", "b"], index=["x", "y"])
+    values = data / 10
+    for explanation in (make_of_frame(values, data), make_of_frame(values, data.to_numpy())):
+        pd.testing.assert_frame_equal(explanation.to_frame(), values)
+    renamed = make_of_frame(values, data, feature_names=["c", "d"], index=[7, 8])
+    assert renamed.to_frame().columns.tolist() == ["c", "d"]
+    assert renamed.to_frame().index.tolist() == [7, 8]
+
+
+@pytest.mark.parametrize("kind", ["tabular", "series", "image"])
+def test_names_come_once(kind):
+    values = np.ones({"tabular": (2, 3), "series": (2, 4, 3), "image": (2, 3, 4, 4)}[kind])
+    with pytest.raises(ValueError, match=r"must differ from each other, .* \['a'\]"):
+        make(values, kind=kind, feature_names=["a", "b", "a"])
+    frame = pd.DataFrame(np.ones((1, 2)), columns=[1, "1"])
+    with pytest.raises(ValueError, match=r"\['1'\]"):
+        make_of_frame(np.ones((1, 2)), frame)
+
+
+def test_distinct():
+    assert distinct(None) is None
+    assert distinct(["b", "a"]) == ["b", "a"]
+    assert distinct(["a", "a", "a (2)", "b", "a"]) == ["a", "a (3)", "a (2)", "b", "a (4)"]
+
+
+def test_names_of_steps_that_come_twice():
+    # both "a" with "b_c" and "a_b" with "c" become "a_b_c"
+    X = pd.DataFrame({"a": ["b_c", "d"] * 6, "a_b": ["c", "x", "c"] * 4})
+    net = SaliencyGuidedClassifier(max_epochs=1, random_state=0)
+    pipeline = make_pipeline(OneHotEncoder(sparse_output=False), net).fit(X, [0, 1] * 6)
+    explanation = explain(pipeline, X[:3], fold=False)
+    assert explanation.feature_names == ["a_b_c", "a_d", "a_b_c (2)", "a_b_x"]
+    assert len(explanation.top()) == 4
+    assert explain(pipeline, X[:3]).feature_names == ["a", "a_b"]
+    # columns of one name would be summed
+    with pytest.raises(ValueError, match=r"must differ from each other, .* \['p'\]"):
+        explain(pipeline, X[:3], feature_names=["p", "p"])
+
+
 # ---- what was explained
 
 
@@ -208,7 +289,15 @@ def test_indexing_series_keeps_width_and_lengths():
 def test_baselines_of_no_sample_stay():
     assert make(np.ones((2, 2)), baseline=[1.0, 2.0])[0].baseline == [1.0, 2.0]
     rows = np.ones((2, 2))
-    assert make(rows, baseline=rows, method="gradient_shap")[0].baseline is rows
+    for method in ("gradient_shap", "deep_lift_shap"):
+        assert make(rows, baseline=rows, method=method)[0].baseline is rows
+
+
+def test_a_baseline_for_each_sample_is_sliced():
+    rows = np.arange(4.0).reshape(2, 2)
+    for method in ("kernel_shap", "shapley_value_sampling", "integrated_gradients"):
+        part = make(np.ones((2, 2)), baseline=rows, method=method)[1]
+        np.testing.assert_array_equal(part.baseline, rows[[1]])
 
 
 def test_iteration_gives_samples():
@@ -266,8 +355,30 @@ def test_mean_abs_of_tokens():
     assert explanation.mean_abs() == {"no": {"b": 2.0, "a": 1.0}, "yes": {"b": 4.0, "a": 3.0}}
 
 
-def test_mean_abs_without_samples_is_nan():
-    assert np.isnan(table()[[]].mean_abs()).all()
+@pytest.mark.parametrize(
+    "explanation",
+    [
+        table(),
+        series(),
+        images(),
+        tokens(),
+        make(np.ones((1, 2, 2, 2)), kind="other"),
+        make(np.ones((1, 2, 3)), np.ones((1, 3)), target="all"),
+        make([[[1.0, 2.0]] * 2], [["a", "b"]], "tokens", target="all"),
+    ],
+)
+def test_no_samples(explanation):
+    none = explanation[[]]
+    pd.testing.assert_index_equal(none.to_frame().columns, explanation.to_frame().columns)
+    assert len(none.to_frame()) == 0
+    assert none[[]].shape == none.shape == (0, *explanation.shape[1:])
+    if explanation.kind != "tokens":
+        assert np.isnan(none.mean_abs()).all()
+    elif explanation.classes is None:
+        assert none.mean_abs() == none.top() == {}
+    if explanation.kind in ("tabular", "series", "image") and explanation.classes is None:
+        assert none.top().keys() == explanation.top().keys()
+        assert np.isnan(list(none.top().values())).all()
 
 
 def test_top():
@@ -381,6 +492,7 @@ def test_frame_without_pandas(monkeypatch):
         ({"baseline_output": ["a", "b"]}, "baseline_output must be numbers"),
         ({"feature_names": ["a"]}, "each of the 3 columns"),
         ({"index": [1]}, "index must name the 2 samples"),
+        ({"index": [[1, 2], [3, 4]]}, r"one name a sample, shape \(2,\), got shape \(2, 2\)"),
         ({"lengths": [1, 2]}, "lengths are for series and tokens"),
         ({"values": np.array([[1, 2, np.nan]] * 2)}, "finite inside each sample"),
         ({"values": np.array([[1, 2, 3], [1, 2, np.inf]])}, "infinity in sample 1"),

@@ -188,6 +188,32 @@ def test_into_axes(name):
     assert all(panel.get_position().x1 < 0.41 for panel in display.axes_)
 
 
+@pytest.mark.parametrize("name", SHAPES)
+def test_keywords_win_under_any_name(name):
+    image_kwargs = {"aspect": "auto", "interpolation": "none", "cmap": "viridis"}
+    bar_kwargs = {"fc": "red", "lw": 2}
+    display = made_up(name).plot(
+        line_kwargs={"lw": 4, "c": "red", "ds": "default"},
+        image_kwargs=image_kwargs,
+        bar_kwargs=bar_kwargs,
+    )
+    line, image = display.line_, display.images_[-1]
+    assert (line.get_linewidth(), line.get_color()) == (4, "red")
+    assert line.get_drawstyle() == "default"
+    assert image.get_interpolation() == "none" and image.cmap.name == "viridis"
+    assert image.axes.get_aspect() == "auto"
+    if display.bars_ is not None:
+        bar = display.bars_[0]
+        assert bar.get_facecolor() == to_rgba("red") and bar.get_linewidth() == 2
+
+
+def test_dollars_in_names_are_no_mathematics():
+    display = made_up("tabular")
+    display.feature_names = ["cost in $", "$x$", "$", "a", "b"]
+    names = row_names(display.plot(sort=False).ax_)
+    assert names == [r"cost in \$", r"\$x\$", r"\$", "a", "b"]
+
+
 # from estimators and recorders
 
 FRAME = pd.DataFrame(RNG.normal(size=(N, 4)), columns=["height", "weight", "age", "dose"])
@@ -239,6 +265,22 @@ def test_names_behind_the_steps_of_a_pipeline():
     np.testing.assert_allclose(display.inputs, expected, 1e-5)
     named = MaskingDisplay.from_estimator(pipeline, frame, LABELS, feature_names=list("abcd"))
     assert named.feature_names == list("abcd")
+
+
+def test_disabled_callbacks_stay_disabled(capsys):
+    as_ever = MaskingDisplay.from_estimator(net_of(), FRAME, LABELS)
+    capsys.readouterr()
+    net = net_of(callbacks="disable", verbose=1)
+    display = MaskingDisplay.from_estimator(net, FRAME, LABELS)
+    assert not capsys.readouterr().out  # no log of epochs
+    assert net.callbacks == "disable"
+    np.testing.assert_array_equal(display.hidden, as_ever.hidden)
+
+
+def test_a_callback_of_the_same_name():
+    own = MaskRecorder(FRAME[:1], LABELS[:1])
+    net = net_of(callbacks=[("mask_recorder", own)])
+    assert len(MaskingDisplay.from_estimator(net, FRAME, LABELS).hidden) == 3
 
 
 @pytest.mark.parametrize("as_dict", [False, True])
