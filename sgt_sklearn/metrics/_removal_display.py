@@ -249,6 +249,8 @@ class RemovalCurveDisplay:
 
         check_matplotlib_support("RemovalCurveDisplay.plot")
         from matplotlib import pyplot as plt
+        from matplotlib.collections import PolyCollection
+        from matplotlib.lines import Line2D
         from matplotlib.ticker import PercentFormatter
 
         if ax is None:
@@ -260,14 +262,15 @@ class RemovalCurveDisplay:
         scores = np.asarray(self.scores, dtype=float)[order]
         at_random = np.asarray(self.random_scores, dtype=float)[order]
         shown = {"marker": "o", "markersize": 4, "label": f"{name or _LABEL} (gap {self.gap:.3f})"}
-        (self.line_,) = ax.plot(x, scores, **(shown | (line_kwargs or {})))
+        (self.line_,) = ax.plot(x, scores, **styled(Line2D, shown, line_kwargs))
         shared = _RANDOM_LABEL in ax.get_legend_handles_labels()[1]
         color = {"color": self.line_.get_color()}
         # one entry in the legend serves all curves of an ax
         dashed = {"linestyle": "--", "label": "_" * shared + _RANDOM_LABEL}
-        (self.random_line_,) = ax.plot(x, at_random, **(color | dashed | (random_kwargs or {})))
+        dashed = styled(Line2D, color | dashed, random_kwargs)
+        (self.random_line_,) = ax.plot(x, at_random, **dashed)
         light = {"alpha": 0.12, "linewidth": 0, "gid": _AREA}
-        area = color | light | (area_kwargs or {})
+        area = styled(PolyCollection, color | light, area_kwargs)
         self.area_ = ax.fill_between(x, scores, at_random, **area)
         ax.set_xlabel("share of groups replaced")
         ax.set_ylabel(self.score_name or "score")
@@ -275,6 +278,13 @@ class RemovalCurveDisplay:
         _show_legend(ax, shared)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def styled(artist, defaults, given):
+    """Return defaults and what is given over them, under any name that matplotlib knows it by."""
+    from matplotlib.cbook import normalize_kwargs
+
+    return defaults | normalize_kwargs(given, artist)
 
 
 def _show_legend(ax, shared):

@@ -18,7 +18,12 @@ from sgt_sklearn.model_selection._splits import (
     split_rows,
 )
 from sgt_sklearn.model_selection._table import comparison_table, import_pandas, runs_table
-from sgt_sklearn.model_selection._trainings import CONTROLS, WEIGHT_DECAY, make_trainings
+from sgt_sklearn.model_selection._trainings import (
+    CONTROLS,
+    PLAIN,
+    WEIGHT_DECAY,
+    make_trainings,
+)
 
 # of the training data, held out to choose the weight decay
 _VALIDATION_SIZE = 0.25
@@ -201,7 +206,9 @@ def compare_training(
     import_pandas("compare_training")
     trainings = make_trainings(estimator, _read_controls(controls))
     measures = Measures(estimator, scoring, metrics, methods, metric_params, relevance is not None)
-    data = read_data(X, y, test, relevance, measures.classifies)
+    containers = trainings[PLAIN].containers
+    measures.check_containers(containers)
+    data = read_data(X, y, test, relevance, measures.classifies, bool(containers))
     study = _Study(trainings, measures, data, _read_decays(weight_decays))
     seeds = read_seeds(n_seeds, random_state)
     tasks = [(name, seed) for seed in seeds for name in trainings]
@@ -210,13 +217,16 @@ def compare_training(
         delayed(study.run)(name, seed) for name, seed in tasks
     )
     runs, decays = [], []
-    for i, (task, (values, chosen, seconds)) in enumerate(zip(tasks, results, strict=True), 1):
+    chance = {seed: study.chance(seed) for seed in seeds}
+    for i, (task, result) in enumerate(zip(tasks, results, strict=True), 1):
+        values, levels, chosen, seconds = result
         if verbose > 0:
             _tell(task, values, seconds, f"{i} of {len(tasks)}")
         runs += [(*key, *task, value) for key, value in values.items()]
         decays += [] if chosen is None else [chosen]
-    chance = [study.chance(seed) for seed in seeds]
-    table = comparison_table(runs, list(trainings), seeds, chance)
+        if task[0] == PLAIN:
+            chance[task[1]] |= levels
+    table = comparison_table(runs, list(trainings), seeds, [chance[seed] for seed in seeds])
     table.attrs["weight_decay"] = decays
     return (table, runs_table(runs)) if return_runs else table
 
@@ -231,7 +241,7 @@ class _Study:
     weight_decays: tuple
 
     def run(self, name, seed):
-        """Return values by (metric, method), the weight decay or None, and seconds."""
+        """Return values by (metric, method), chance levels, weight decay or None, and seconds."""
         start, split = time.perf_counter(), self.data.split(seed)
         training, decay = self.trainings[name], None
         changes = {}
@@ -240,13 +250,12 @@ class _Study:
             changes = {"optimizer__weight_decay": decay}
         model = self._fit(name, seed, changes, split.X_train, split.y_train)
         with _named(f"measuring the {name!r} training with seed {seed}"):
-            values = self.measures(model, split.X_test, split.y_test, split.relevance, seed)
-        return values, decay, time.perf_counter() - start
+            values, levels = self.measures(model, split, seed)
+        return values, levels, decay, time.perf_counter() - start
 
     def chance(self, seed):
-        """Return the known levels of models and attributions that know nothing."""
-        split = self.data.split(seed)
-        return self.measures.chance(split.y_train, split.y_test, split.relevance)
+        """Return the known levels of models that know nothing, and of gaps."""
+        return self.measures.chance(self.data.split(seed))
 
     def _fit(self, name, seed, changes, X, y):
         what = "".join(f", {parameter}={value!r}" for parameter, value in changes.items())
@@ -264,7 +273,8 @@ class _Study:
         for decay in self.weight_decays:
             changes = {"optimizer__weight_decay": decay}
             model = self._fit(WEIGHT_DECAY, seed, changes, X, y)
-            scores.append(self.measures.scorer(model, X_valid, y_valid))
+            with _named(f"scoring the {WEIGHT_DECAY!r} training with seed {seed} and {decay=}"):
+                scores.append(self.measures.scorer(model, X_valid, y_valid))
         # a decay so strong that training breaks down may score NaN
         scores = np.where(np.isnan(scores), -np.inf, scores)
         return max(np.array(self.weight_decays)[scores == scores.max()].tolist())

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from sgt_sklearn.metrics._removal_display import styled
 from sgt_sklearn.model_selection._compare import compare_training
 from sgt_sklearn.model_selection._trainings import GUIDED, PLAIN, RANDOM_ORDER, WEIGHT_DECAY
 
@@ -32,7 +33,7 @@ class TrainingComparisonDisplay:
     ----------
     panels : list of dict
         For each panel "metric", "method" and "chance" (NaN where unknown), and "values", a dict of
-        trainings, plain first, to their values, one a seed.
+        trainings, "plain" among them, to their values, one a seed. Rows are in this order.
 
     Attributes
     ----------
@@ -257,23 +258,29 @@ class TrainingComparisonDisplay:
                 )
         self.axes_, self.ax_, self.figure_ = axes, axes[0], axes[0].figure
         self.seed_lines_, self.means_, self.plain_lines_, self.chance_marks_ = [], [], [], []
+        told = any(_is_far(panel["chance"], panel["values"]) for panel in self.panels)
         several = len({panel["method"] for panel in self.panels} - {""}) > 1
         for panel_ax, panel in zip(axes, self.panels, strict=True):
             self._plot_panel(panel_ax, panel, several, seed_kwargs, mean_kwargs, line_kwargs)
+            # words have a row of their own, in all panels as they may share an axis
+            panel_ax.set_ylim(len(panel["values"]) - 0.5 + 0.7 * told, -0.5)
         _show_legend(self.figure_ if own else axes[-1], axes, own)
         return self
 
     def _plot_panel(self, ax, panel, several, seed_kwargs, mean_kwargs, line_kwargs):
+        from matplotlib.lines import Line2D
+
         names = list(panel["values"])
         values = np.array([panel["values"][name] for name in names], dtype=float)
         rows = np.arange(len(names))
         line = {"color": "0.35", "linewidth": 1, "zorder": 1}
         label = {"linestyle": "--", "label": "mean of plain training"}
-        line = line | label | (line_kwargs or {})
-        self.plain_lines_.append(ax.axvline(values[0].mean(), **line))
-        self.chance_marks_.append(_mark_chance(ax, panel["chance"], values, line))
+        line = styled(Line2D, line | label, line_kwargs)
+        plain = values[names.index(PLAIN)].mean()
+        self.plain_lines_.append(ax.axvline(plain, **line))
+        self.chance_marks_.append(_mark_chance(ax, panel["chance"], panel["values"], line))
         seeds = {"color": "0.6", "linewidth": 0.8, "marker": "o", "markersize": 3, "zorder": 2}
-        seeds |= {"label": "one seed"} | (seed_kwargs or {})
+        seeds = styled(Line2D, seeds | {"label": "one seed"}, seed_kwargs)
         self.seed_lines_.append([ax.plot(column, rows, **seeds)[0] for column in values.T])
         self.means_.append(
             [
@@ -282,21 +289,29 @@ class TrainingComparisonDisplay:
             ]
         )
         ax.set_yticks(rows, names)
-        ax.set_ylim(len(names) - 0.5, -0.5)
         title = panel["metric"].replace("_", " ")
-        ax.set_title(f"{title}\n{panel['method']}" if several and panel["method"] else title)
+        title += f"\n{panel['method']}" * (several and panel["method"] != "")
+        # a dollar sign in a label of the caller's own is no formula
+        ax.set_title(title, parse_math=False)
         ax.spines[["top", "right"]].set_visible(False)
         ax.locator_params(axis="x", nbins=5)
+
+
+def _is_far(chance, values):
+    """Whether a line of chance would press the values together at the other end of a panel."""
+    values = np.array(list(values.values()), dtype=float)
+    low, high = values.min(), values.max()
+    margin = _FAR * (high - low)
+    # false of NaN, as it should be
+    return chance < low - margin or chance > high + margin
 
 
 def _mark_chance(ax, chance, values, line):
     if math.isnan(chance):
         return None
-    low, high = values.min(), values.max()
-    if low - _FAR * (high - low) <= chance <= high + _FAR * (high - low):
+    if not _is_far(chance, values):
         return ax.axvline(chance, **line | {"linestyle": ":", "label": "chance level"})
-    # a line would press the values together at the other end of the panel
-    below = chance < low
+    below = chance < min(map(min, values.values()))
     return ax.text(
         0.02 if below else 0.98,
         0.02,
@@ -305,15 +320,20 @@ def _mark_chance(ax, chance, values, line):
         ha="left" if below else "right",
         va="bottom",
         color=line["color"],
+        # no line runs through the words
+        bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "pad": 1.5},
+        zorder=4,
     )
 
 
 def _plot_mean(ax, name, row, values, mean_kwargs):
+    from matplotlib.lines import Line2D
+
     n_seeds = len(values)
     error = values.std(ddof=1) / math.sqrt(n_seeds) if n_seeds > 1 else None
     shown = {"fmt": "o", "markersize": 8, "capsize": 4, "elinewidth": 2, "zorder": 3}
     shown |= {"color": _COLORS.get(name, "black"), "label": "mean ± standard error"}
-    return ax.errorbar(values.mean(), row, xerr=error, **shown | (mean_kwargs or {}))
+    return ax.errorbar(values.mean(), row, xerr=error, **styled(Line2D, shown, mean_kwargs))
 
 
 def _make_axes(plt, panels, n_columns):
@@ -343,7 +363,10 @@ def _show_legend(parent, axes, own):
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if own:
-        place = {"loc": "outside lower center", "ncols": len(entries), "frameon": False}
+        # two entries are about as wide as a panel
+        n_panels = axes[0].get_gridspec().ncols
+        place = {"loc": "outside lower center", "ncols": min(len(entries), 2 * n_panels)}
+        place |= {"frameon": False, "fontsize": "small" if n_panels == 1 else None}
     else:
         place = {"loc": "best", "fontsize": "small"}
     parent.legend(entries.values(), entries.keys(), **place)

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 from sklearn.base import is_classifier, is_regressor
-from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import BaggingClassifier, BaggingRegressor, VotingClassifier, VotingRegressor
 from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
 
 from sgt_sklearn import metrics as _metrics
 from sgt_sklearn.inspection._explain import attributions
@@ -15,6 +19,8 @@ from sgt_sklearn.inspection._methods import method_named
 from sgt_sklearn.inspection._unwrap import unwrap
 from sgt_sklearn.metrics import get_interpretability_scorer_names, make_interpretability_scorer
 from sgt_sklearn.metrics._resolve import takes_tokens
+from sgt_sklearn.model_selection._chance import chance_score
+from sgt_sklearn.model_selection._relevance_masks import chance_of_relevance, masks_as_seen
 
 CONFIDENCE = "mean_confidence"
 
@@ -35,19 +41,30 @@ _DESCRIBING = {
     "attribution_kurtosis": _metrics.attribution_kurtosis,
     "gini_sparseness": _metrics.gini_sparseness,
 }
-# of attributions and a relevance mask: function, and the level of attributions without any order
+# of attributions and a relevance mask
 _MASKED = {
-    "pointing_game": (_metrics.pointing_game, "share"),
-    "relevance_average_precision": (_metrics.relevance_average_precision, "share"),
-    "relevance_mass_accuracy": (_metrics.relevance_mass_accuracy, "share"),
-    "relevance_rank_accuracy": (_metrics.relevance_rank_accuracy, "share"),
-    "relevance_roc_auc": (_metrics.relevance_roc_auc, 0.5),
+    "pointing_game": _metrics.pointing_game,
+    "relevance_average_precision": _metrics.relevance_average_precision,
+    "relevance_mass_accuracy": _metrics.relevance_mass_accuracy,
+    "relevance_rank_accuracy": _metrics.relevance_rank_accuracy,
+    "relevance_roc_auc": _metrics.relevance_roc_auc,
 }
-
-
 _OF_ATTRIBUTIONS = (*_PERTURBING, *_DESCRIBING, *_MASKED)
 # those that compute attributions of their own
 _BY_SCORER = tuple(sorted({*get_interpretability_scorer_names()} - {*_OF_ATTRIBUTIONS}))
+_SCORES = get_scorer_names()
+_OF_PROBABILITY = ("comprehensiveness_gap", "sufficiency_gap")
+# what `inspection` explains by the gradients of the nets inside
+_EXPLAINED = (
+    BaggingClassifier,
+    BaggingRegressor,
+    BaseSearchCV,
+    CalibratedClassifierCV,
+    Pipeline,
+    TransformedTargetRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
 
 
 class Measures:
@@ -76,9 +93,38 @@ class Measures:
         self.methods = _read_methods(methods)
         self.params = self._read_params(metric_params)
 
-    def __call__(self, model, X, y, relevance, seed):
-        """Return values by (metric, method); the method is "" where none matters."""
-        found = {(self.score_name, ""): self.scorer(model, X, y)}
+    def check_containers(self, containers):
+        """Raise where what a net is in cannot be measured after it is fitted."""
+        ours = [m for m in self.metrics.values() if isinstance(m, str) and m not in _SCORES]
+        votings = [each for each in containers if isinstance(each, VotingClassifier)]
+        if any(each.voting == "hard" for each in votings):
+            for metric in ours:
+                flips = metric.endswith("_flip") or self.params.get("outcome") == "flip"
+                if metric == CONFIDENCE or (metric in _OF_PROBABILITY and not flips):
+                    raise ValueError(
+                        f"metrics may hold {metric!r} only for an estimator with probabilities, "
+                        "got a VotingClassifier with voting='hard'. Use voting='soft', or metrics "
+                        "without probabilities, such as 'sufficiency_gap_flip'."
+                    )
+        needing = [metric for metric in ours if metric != CONFIDENCE]
+        methods = ("saliency",) if self.methods is None else self.methods
+        gradient = [m for m in methods if method_named(m).family != "perturbation"]
+        for container in containers:
+            if needing and gradient and not isinstance(container, _EXPLAINED):
+                raise TypeError(
+                    "estimator must have its net in pipelines, searches and ensembles whose "
+                    "gradients are known (bagging, voting, calibration, a transformed target) for "
+                    f"{needing[0]!r} by {gradient[0]!r}, got {type(container).__name__}. Pass "
+                    "methods=['feature_ablation'], metrics that need no attributions, or the net."
+                )
+
+    def __call__(self, model, split, seed):
+        """Return values by (metric, method), "" where no method matters, and chance levels.
+
+        The levels, by metric, are those that depend on the cells that a net sees.
+        """
+        X, y = split.X_test, split.y_test
+        found, levels = {(self.score_name, ""): self.scorer(model, X, y)}, {}
         by_method = {}
         for label, metric in self.metrics.items():
             if callable(metric):
@@ -92,31 +138,29 @@ class Measures:
         if by_method:
             final = unwrap(model, X)
             for method in self._methods_of(final.estimator):
-                of_method = self._measure_method(
-                    by_method, method, final, model, X, y, relevance, seed
+                of_method, levels = self._measure_method(
+                    by_method, method, final, model, split, seed
                 )
                 found |= {(label, method): value for label, value in of_method.items()}
-        return {key: float(value) for key, value in found.items()}
+        return {key: float(value) for key, value in found.items()}, levels
 
-    def chance(self, y_train, y_test, relevance):
-        """Return the known levels of a model, or of attributions, that know nothing."""
-        levels = {self.score_name: _dummy_score(self.scorer, self.classifies, y_train, y_test)}
+    def chance(self, split):
+        """Return the known levels of a model that knows nothing, and of gaps."""
+        levels = {self.score_name: chance_score(self.scorer, self.classifies, split)}
         for label, metric in self.metrics.items():
-            if callable(metric) or metric in _DESCRIBING or metric == CONFIDENCE:
+            if callable(metric):
                 continue
-            if metric in _MASKED:
-                level = _MASKED[metric][1]
-                levels[label] = _relevant_share(relevance) if level == "share" else level
+            if metric in _SCORES:
+                scorer = functools.partial(_score_by_name, metric)
+                levels[label] = chance_score(scorer, self.classifies, split)
             elif "gap" in metric:
                 levels[label] = 0.0
-            elif metric in get_scorer_names():
-                scorer = functools.partial(_score_by_name, metric)
-                levels[label] = _dummy_score(scorer, self.classifies, y_train, y_test)
         return {label: level for label, level in levels.items() if level is not None}
 
-    def _measure_method(self, metrics, method, final, model, X, y, relevance, seed):
-        """Return values by label; attributions are computed once for all that need them."""
-        found, values = {}, None
+    def _measure_method(self, metrics, method, final, model, split, seed):
+        """Return values and chance levels by label; attributions are computed once for all."""
+        X, y = split.X_test, split.y_test
+        found, levels, values, masks = {}, {}, None, None
         if not set(metrics.values()).isdisjoint(_OF_ATTRIBUTIONS):
             values = attributions(
                 final.estimator,
@@ -126,19 +170,25 @@ class Measures:
                 standardized=True,
                 random_state=seed,
             )
+        if not set(metrics.values()).isdisjoint(_MASKED):
+            variable = final.token_encoder is not None or getattr(X, "ndim", 0) == 1
+            masks = masks_as_seen(split.relevance, values, variable)
         options = {"random_state": seed} | self.params
         for label, metric in metrics.items():
             if metric in _DESCRIBING:
                 found[label] = _DESCRIBING[metric](values)
             elif metric in _MASKED:
-                found[label] = _MASKED[metric][0](values, relevance)
+                found[label] = _MASKED[metric](values, masks)
             elif metric in _PERTURBING:
                 result = _PERTURBING[metric](model, X, y, attributions=values, **options)
                 found[label] = result.gap if metric == "removal_gap" else result
             else:
                 scorer = make_interpretability_scorer(metric, method=method, **options)
                 found[label] = scorer(model, X, y)
-        return found
+        if masks is not None:
+            known = chance_of_relevance(values, masks)
+            levels = {label: known[m] for label, m in metrics.items() if m in _MASKED}
+        return found, levels
 
     def _methods_of(self, final):
         if self.methods is not None:
@@ -270,19 +320,3 @@ def _confidence(probabilities, y):
     if np.ndim(y) > 1:
         return np.mean(np.maximum(probabilities, 1 - probabilities))
     return np.mean(np.max(probabilities, axis=1))
-
-
-def _dummy_score(scorer, classifies, y_train, y_test):
-    """Return the score of the prior or the mean of y, None where there is no such model."""
-    dummy = DummyClassifier(strategy="prior") if classifies else DummyRegressor()
-    try:
-        dummy.fit(np.zeros((len(y_train), 1)), y_train)
-        return float(scorer(dummy, np.zeros((len(y_test), 1)), y_test))
-    except Exception:
-        # a scorer of the caller's own may need more of a model than a dummy has
-        return None
-
-
-def _relevant_share(relevance):
-    """Return the mean share of relevant cells over the samples that have any."""
-    return float(np.mean([np.mean(mask) for mask in relevance if np.any(mask)]))

@@ -9,8 +9,11 @@ from scipy.stats import rankdata
 
 from sgt_sklearn.metrics import get_interpretability_scorer_names
 
-# of single precision: a gap that is no larger is 0
+# of single precision: a gap in probability, or in deviations of y, that is no larger is 0
 _ROUNDING = 1e-7
+_OF_UNIT_SCALE = ("comprehensiveness_gap", "sufficiency_gap")
+# of other values: they are 0 where they are no more than this share of the largest of a search
+_SHARE = 1e-5
 
 
 def one_standard_error_refit(cv_results=None, *, score="auto", interpretability="auto"):
@@ -53,7 +56,8 @@ def one_standard_error_refit(cv_results=None, *, score="auto", interpretability=
     UserWarning
         If the best score is that of a setting that ignores its input, or within one standard error
         of it (chance level); if no setting that can be chosen is within one standard error; if a
-        gap of the chosen setting is not above 0, that of a random order.
+        gap of the chosen setting is not above 0, that of a random order; if all gaps are so small
+        that it cannot be told whether they are 0 up to rounding.
 
     See Also
     --------
@@ -67,13 +71,18 @@ def one_standard_error_refit(cv_results=None, *, score="auto", interpretability=
     more than that competes [1]_; of several best the one with the smallest standard error counts.
     Ties go to the higher score, then to the setting that comes first.
 
-    A predictor that ignores its input is never chosen. It is recognised by its gaps (names that
-    end in "gap"), which are all exactly 0 in every split (within 1e-7, the rounding of single
-    precision). Without a gap any name in `interpretability` with this value tells it, as
-    sensitivity and infidelity do; they are 0 for some useful models too, and a score against a
-    known relevance mask does not show it: name a gap beside them. A setting with a missing score
-    or gap (a fit failed) is not chosen either. Where this leaves nothing within one standard
-    error, the best score of the others is chosen, with a warning.
+    A predictor that ignores its input is never chosen. It is recognised by its gaps, which are
+    all 0 in every split, up to rounding: 1e-7 for gaps in probability or in deviations of y, and
+    for "removal_gap" and names of your own, whose units are unknown, 1e-5 of the largest value of
+    any setting. Names that end in "gap" are gaps. Where there are none, names of your own are
+    taken for gaps, and are all 0 as well; so give a gap a name that ends in "gap" where you name
+    something else beside it. With nothing but other names of
+    :func:`~sgt_sklearn.metrics.get_interpretability_scorer_names`, one of them that is 0 is
+    enough, as sensitivity and infidelity are; they are 0 for some useful models too, and a score
+    against a known relevance mask does not show it: name a gap beside them.
+
+    A setting with a missing score or gap (a fit failed) is not chosen either. Where this leaves
+    nothing within one standard error, the best score of the others is chosen, with a warning.
 
     References
     ----------
@@ -200,12 +209,13 @@ def _choose(cv_results, score, names):
             "error_score='raise' to see why."
         )
     bar, error = _bar(scores)
-    ignorant = _ignore_their_input(choosers)
+    telling, ignorant = _ignore_their_input(choosers)
+    zero = f"{_listed([values.name for values in telling])} 0 in every split"
     eligible = scores.finite & ~ignorant & np.all([v.finite for v in choosers], axis=0)
     if not eligible.any():
         raise ValueError(
             f"no setting can be chosen: each one failed or ignores its input "
-            f"({_listed(names)} 0 in every split). Search among settings that learn: check "
+            f"({zero}). Search among settings that learn: check "
             "the score, and try a smaller consistency_weight, more epochs or another lr."
         )
     within = scores.mean >= bar
@@ -213,7 +223,7 @@ def _choose(cv_results, score, names):
     if (within & ignorant).any():
         warnings.warn(
             f"The best {score}, {best}, is within one standard error ({error:.3g}) of that of a "
-            f"setting that ignores its input ({_listed(names)} 0 in every split): it is at "
+            f"setting that ignores its input ({zero}): it is at "
             "chance level. The data may hold nothing to learn, or training fails.",
             UserWarning,
             stacklevel=3,
@@ -248,7 +258,10 @@ class _Values:
         self.finite = np.isfinite(self.mean) & np.isfinite(self.splits).all(axis=0)
         self.mean = np.where(self.finite, self.mean, -np.inf)
         self.is_gap = name.endswith("gap")
-        self.zero = self.finite & (np.abs(self.splits) <= _ROUNDING).all(axis=0)
+        sizes = np.where(self.finite, np.abs(self.splits), 0.0)
+        self.largest = sizes.max(initial=0.0)
+        limit = _ROUNDING if name in _OF_UNIT_SCALE else min(_SHARE * self.largest, _SHARE)
+        self.zero = self.finite & (sizes <= limit).all(axis=0)
 
 
 def _bar(scores):
@@ -262,11 +275,26 @@ def _bar(scores):
 
 
 def _ignore_their_input(choosers):
-    """Return which settings have the values of a predictor that ignores its input."""
-    gaps = [values.zero for values in choosers if values.is_gap]
-    if gaps:
-        return np.all(gaps, axis=0)
-    return np.any([values.zero for values in choosers], axis=0)
+    """Return what tells a predictor that ignores its input, and which settings are such.
+
+    Names that end in "gap" tell it best. Names of the caller's own come next: beside a gap they
+    may be anything, for example a score against a mask, which is not 0 for such a predictor.
+    """
+    known = get_interpretability_scorer_names()
+    gaps = [values for values in choosers if values.is_gap]
+    telling = gaps or [values for values in choosers if values.name not in known]
+    if not telling:
+        return choosers, np.any([values.zero for values in choosers], axis=0)
+    ignorant = np.all([values.zero for values in telling], axis=0)
+    if not ignorant.all() and all(0 < values.largest <= _ROUNDING for values in telling):
+        warnings.warn(
+            f"All values of {_listed([values.name for values in telling])} are within "
+            f"{_ROUNDING:g} of 0. If their unit is not as small as that, they are rounding, and "
+            "every setting ignores its input. Scale y to unit deviation to tell.",
+            UserWarning,
+            stacklevel=5,
+        )
+    return telling, ignorant
 
 
 def _most_interpretable(candidates, scores, choosers):

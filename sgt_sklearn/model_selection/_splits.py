@@ -1,14 +1,18 @@
 """Training and test data of each seed."""
 
+import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils.validation import check_consistent_length
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from sgt_sklearn.model_selection._relevance_masks import OneMask, read_masks
 
 TEST_SIZE = 0.25
 
@@ -34,8 +38,8 @@ class Data:
         All data, or the training data where `test` is a pair.
     test : float or tuple of (X_test, y_test)
         Share of X that is held out, or the test data.
-    relevance : list or ndarray or None
-        Masks, one for each row of X, or of X_test where that is given.
+    relevance : list, ndarray, OneMask or None
+        Masks, one for each row of X, or of X_test where that is given; or one for all.
     classifies : bool
         Whether y holds classes, to be split in equal shares.
     """
@@ -51,18 +55,22 @@ class Data:
         if isinstance(self.test, tuple):
             return Split(self.X, self.y, *self.test, self.relevance)
         train, test = split_rows(self.y, self.test, self.classifies, seed)
+        mask = self.relevance
         return Split(
             rows_of(self.X, train),
             rows_of(self.y, train),
             rows_of(self.X, test),
             rows_of(self.y, test),
-            None if self.relevance is None else rows_of(self.relevance, test),
+            mask if mask is None or isinstance(mask, OneMask) else rows_of(mask, test),
         )
 
 
-def read_data(X, y, test, relevance, classifies):
-    """Check what the caller passed and return it as `Data`."""
-    _check_lengths(X, y, "")
+def read_data(X, y, test, relevance, classifies, transforms):
+    """Check what the caller passed and return it as `Data`.
+
+    `transforms` tells that steps before the net may change the axes of X.
+    """
+    X, y = _read_pair(X, y, classifies, "")
     if test is None:
         test = TEST_SIZE
     if isinstance(test, (tuple, list)):
@@ -71,8 +79,7 @@ def read_data(X, y, test, relevance, classifies):
                 "test must be None, a share of X in (0, 1), or a pair (X_test, y_test), got "
                 f"{len(test)} values."
             )
-        test = tuple(test)
-        _check_lengths(*test, "_test")
+        test = _read_pair(*test, classifies, "_test")
     elif isinstance(test, bool) or not isinstance(test, numbers.Real):
         raise TypeError(
             "test must be None, a share of X in (0, 1), or a pair (X_test, y_test), got "
@@ -84,7 +91,7 @@ def read_data(X, y, test, relevance, classifies):
         )
     if relevance is not None:
         name, of = ("X_test", test[0]) if isinstance(test, tuple) else ("X", X)
-        relevance = _masks(relevance, of, name)
+        relevance = read_masks(relevance, of, n_rows(of), name, transforms)
     return Data(X, y, test, relevance, classifies)
 
 
@@ -93,7 +100,7 @@ def split_rows(y, test_size, classifies, seed):
     return train_test_split(
         np.arange(len(y)),
         test_size=test_size,
-        stratify=y if classifies and _can_stratify(y) else None,
+        stratify=y if classifies and _can_stratify(y, test_size) else None,
         random_state=seed,
     )
 
@@ -119,39 +126,32 @@ def rows_of(X, rows):
 
 
 def n_rows(X):
-    """Number of samples of an array, frame, list, or dict of arrays."""
-    return len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
+    """Number of samples of an array, sparse matrix, frame, list, or dict of arrays."""
+    if isinstance(X, Mapping):
+        X = next(iter(X.values()))
+    return X.shape[0] if issparse(X) else len(X)
 
 
-def _check_lengths(X, y, suffix):
+def _read_pair(X, y, classifies, suffix):
+    """Return X and y checked, a column of labels as one axis."""
     if y is None:
         raise ValueError(f"y{suffix} must hold the targets of X{suffix}, got None.")
+    if issparse(y):
+        raise TypeError(
+            f"y{suffix} must be dense, got a sparse {type(y).__name__}, with which no net can be "
+            f"trained. Pass y{suffix}.toarray()."
+        )
+    if classifies and np.ndim(y) == 2 and np.shape(y)[1] == 1:
+        y = column_or_1d(y, warn=True)
     check_consistent_length(np.empty(n_rows(X)), y)
+    # other sparse formats have no rows to take
+    return X.tocsr() if issparse(X) else X, y
 
 
-def _can_stratify(y):
+def _can_stratify(y, test_size):
+    """Whether each class fits into both parts."""
     if np.ndim(y) != 1:
         return False
-    return np.unique(y, return_counts=True)[1].min() > 1
-
-
-def _masks(relevance, X, name):
-    """Return a mask for each row of X."""
-    n = n_rows(X)
-    listed = isinstance(relevance, (list, tuple)) and len({np.shape(m) for m in relevance}) > 1
-    if not listed:
-        relevance = np.asarray(relevance)
-        inner = X.get("X", X) if isinstance(X, Mapping) else X
-        if relevance.ndim == _n_axes(inner) - 1:
-            return np.broadcast_to(relevance, (n, *relevance.shape))
-    if len(relevance) != n:
-        raise ValueError(
-            f"relevance must have a mask for each of the {n} rows of {name}, or one of the shape "
-            f"of a sample, got {len(relevance)} rows."
-        )
-    return relevance
-
-
-def _n_axes(X):
-    shape = getattr(X, "shape", None)
-    return 1 + np.ndim(X[0]) if shape is None or len(shape) == 1 else len(shape)
+    counts = np.unique(y, return_counts=True)[1]
+    n_test = math.ceil(test_size * len(y))
+    return counts.min() > 1 and len(counts) <= min(n_test, len(y) - n_test)

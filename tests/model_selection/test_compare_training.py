@@ -156,9 +156,10 @@ def test_equals_three_fits_by_hand(device):
     assert found.groupby("metric")["mean"].nunique().min() > 2
 
 
-def test_two_processes_give_the_same(table, quick):
-    options = {"metrics": "auto", "controls": ["random order"], "n_seeds": 2}
-    alone, parallel = quick(**options), quick(**options, n_jobs=2)
+def test_two_processes_give_the_same(quick):
+    options = {"metrics": ["sufficiency_gap"], "metric_params": {"n_draws": 1}}
+    X, y = load_iris(return_X_y=True)
+    alone, parallel = (quick(X=X[::3], y=y[::3], **options, n_jobs=n) for n in (None, 2))
     assert alone.equals(parallel)
     assert alone.attrs == parallel.attrs
 
@@ -209,7 +210,7 @@ def test_each_method_and_kind_of_metric(table, quick):
     chance = found["chance"]["guided"].droplevel("method")
     prior = np.bincount(y_train) / len(y_train)
     assert chance["log loss"] == pytest.approx(np.log(prior[y_test]).mean())
-    assert chance["precision"].tolist() == pytest.approx([1 / 3] * 2)
+    assert chance["mass"].tolist() == pytest.approx([1 / 3] * 2)
     assert chance[["mine", "scorer", "gini_sparseness"]].isna().all()
 
 
@@ -236,13 +237,14 @@ def test_relevance_is_split_along_with_X(table, quick, given):
         X, y, held_out, mask = X[train], y[train], X[test], relevance[test]
     else:
         held_out, mask = X[test], relevance[test]
-    found = quick(X=X, y=y, metrics=["relevance_average_precision"], **options)
+    metrics = ["relevance_average_precision", "relevance_mass_accuracy"]
+    found = quick(X=X, y=y, metrics=metrics, **options)
     trained = (X, y) if given else (X[train], y[train])
     model = net(random_state=0).fit(*trained)
     expected = relevance_average_precision(model.attribute(held_out, standardized=True), mask)
-    row = found.set_index(["training", "metric"]).loc["guided", "relevance_average_precision"]
-    assert row["mean"] == pytest.approx(expected, abs=1e-6)
-    assert row["chance"] == pytest.approx(mask[mask.any(axis=1)].mean(axis=1).mean())
+    rows = found.set_index(["training", "metric"]).loc["guided"]
+    assert rows["mean"][metrics[0]] == pytest.approx(expected, abs=1e-6)
+    assert rows["chance"][metrics[1]] == pytest.approx(mask[mask.any(axis=1)].mean(axis=1).mean())
 
 
 @pytest.mark.parametrize("form", ["list", "dict", "frame", "texts"])
@@ -379,10 +381,31 @@ def test_a_failed_measurement_names_training_and_seed(quick):
         quick(metrics={"mine": fails})
 
 
-def test_a_failed_weight_decay_is_named(quick):
-    estimator = net(optimizer=torch.optim.SGD, optimizer__momentum=0.9)
-    with pytest.raises(RuntimeError, match=r"'weight decay' .*optimizer__weight_decay=0.5 failed"):
-        quick(estimator, controls=["weight decay"], weight_decays=[0.5, 1.0])
+class BreakingByDecay(SaliencyGuidedClassifier):
+    """Fails with a weight decay, in training or when it is scored."""
+
+    def fit(self, X, y):
+        if getattr(self, "optimizer__weight_decay", 0) == 0.5:
+            raise FloatingPointError("went wrong")
+        return super().fit(X, y)
+
+    def predict(self, X):
+        if getattr(self, "optimizer__weight_decay", 0) == 1.0:
+            raise FloatingPointError("went wrong")
+        return super().predict(X)
+
+
+@pytest.mark.parametrize(
+    ("decay", "match"),
+    [
+        (0.5, r"fitting .*'weight decay' .*optimizer__weight_decay=0.5 failed"),
+        (1.0, r"scoring the 'weight decay' training with seed 0 and decay=1.0 failed"),
+    ],
+)
+def test_a_failed_weight_decay_is_named(quick, decay, match):
+    options = {"controls": ["weight decay"], "weight_decays": [decay, 0.0]}
+    with pytest.raises(RuntimeError, match=match):
+        quick(BreakingByDecay(max_epochs=1), **options)
 
 
 def test_the_estimator_is_not_changed(table, quick):
