@@ -93,8 +93,8 @@ def unwrap(estimator, X, feature_names=None):
     if groups is not None:
         known = fitted_input(Pipeline(_named(transformers)), "feature_names_in_")
         known = [f"x{i}" for i in range(n_columns(X) or 0)] if known is None else list(known)
-        originals = known if originals is None or len(originals) != len(known) else originals
-        renamed = dict(zip(known, originals, strict=True))
+        originals = known if originals is None else originals
+        renamed = _new_names(known, _column_names(X), originals)
         groups = np.array([renamed.get(label, label) for label in groups], dtype=object)
     return Final(final, seen, X, originals, names, groups, encoder, transformers)
 
@@ -114,9 +114,7 @@ def _descend(estimator, X, steps):
     if not isinstance(estimator, Pipeline):
         return estimator, X
     for _, step in estimator.steps[:-1]:
-        if not _passes(step):
-            X = step.transform(X)
-            steps.append((step, X))
+        X = _transform(step, X, steps)
     last = estimator.steps[-1][1]
     if _passes(last):
         raise TypeError(
@@ -124,6 +122,21 @@ def _descend(estimator, X, steps):
             f"{last!r}. Pass a pipeline with a predictor as its last step."
         )
     return _descend(last, X, steps)
+
+
+def _transform(step, X, steps):
+    """What a step makes of X; of a pipeline each of its own steps is one."""
+    if _passes(step):
+        return X
+    if isinstance(step, FrozenEstimator):
+        return _transform(step.estimator, X, steps)
+    if isinstance(step, Pipeline):
+        for _, part in step.steps:
+            X = _transform(part, X, steps)
+        return X
+    X = step.transform(X)
+    steps.append((step, X))
+    return X
 
 
 def check_fitted(estimator):
@@ -176,6 +189,14 @@ def _check_names(names, X):
         )
     check_distinct(names)
     return names
+
+
+def _new_names(known, given, originals):
+    """The caller's name of each column that the first step was fitted with, by its name then."""
+    if given is not None and not set(known).isdisjoint(given):
+        # of a frame, steps find columns by name: others may be there, in any order
+        return dict(zip(given, originals, strict=True))
+    return dict(zip(known, originals, strict=False))
 
 
 def _names_after(fitted, originals, steps, X):

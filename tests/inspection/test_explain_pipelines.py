@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
@@ -160,6 +161,39 @@ def test_names_of_the_callers_own(pipeline):
     inner = pipeline[:-1].transform(FEW)
     found = explain(pipeline[-1], inner, feature_names=list("abcdefg"))
     assert found.feature_names == list("abcdefg")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["fare", "class", "age", "sex"],
+        ["spare", "fare", "sex", "class", "age", "more"],
+        ["sex", "age"],  # what the steps drop may be missing
+    ],
+)
+def test_columns_of_a_frame_are_found_by_name(pipeline, wrapped, columns):
+    if len(columns) == 2:
+        steps = make_column_transformer(
+            (OneHotEncoder(sparse_output=False), ["sex"]), (StandardScaler(), ["age"])
+        )
+        pipeline = make_pipeline(steps, net())
+    if wrapped:
+        pipeline = CalibratedClassifierCV(pipeline, cv=2)
+    if wrapped or len(columns) == 2:
+        pipeline.fit(FRAME, LABELS)
+    given = FEW.assign(spare=0.5, more="text")[columns]
+    expected = explain(pipeline, FEW)
+    found = explain(pipeline, given)
+    names = [name for name in columns if name in found.feature_names]
+    assert found.feature_names == names and set(names) - {"spare", "more"} <= set(NAMES)
+    for name in ("age", "sex"):
+        i, j = found.feature_names.index(name), expected.feature_names.index(name)
+        np.testing.assert_array_equal(found.values[:, i], expected.values[:, j])
+        np.testing.assert_array_equal(found.data[:, i], FEW[name].to_numpy(dtype=object))
+    renamed = explain(pipeline, given, feature_names=[name.upper() for name in columns])
+    assert renamed.feature_names == [name.upper() for name in names]
+    np.testing.assert_array_equal(renamed.values, found.values)
 
 
 def test_groups_of_the_callers_own(pipeline):

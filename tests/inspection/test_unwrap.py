@@ -86,6 +86,19 @@ def test_texts():
     assert final.feature_names is None and final.groups is None
 
 
+def test_steps_of_pipelines_among_the_steps():
+    inner = make_pipeline(FrozenEstimator(TokenEncoder().fit(["good film", "bad film"])))
+    pipeline = make_pipeline(inner, "passthrough", LogisticRegression())
+    texts = ["good film", "bad film"] * 3
+    final = unwrap(pipeline.fit(texts, [0, 1] * 3), texts)
+    assert isinstance(final.token_encoder, TokenEncoder) and len(final.steps) == 1
+    np.testing.assert_array_equal(final.X, pipeline[:-1].transform(texts))
+    scaled = make_pipeline(transformer(), make_pipeline(StandardScaler(), StandardScaler()))
+    final = unwrap(make_pipeline(scaled, LogisticRegression()).fit(FRAME, Y), FRAME)
+    assert final.groups.tolist() == ["colour", "colour", "size"] and len(final.steps) == 3
+    np.testing.assert_allclose(final.X, scaled.transform(FRAME))
+
+
 def test_names_that_do_not_fit():
     model = LogisticRegression().fit(X, Y)
     with pytest.raises(ValueError, match="feature_names must name the 3 columns of X, got 1"):
