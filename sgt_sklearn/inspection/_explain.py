@@ -232,8 +232,17 @@ def _explanation(found, request, final, columns):
         classes=None if classes is None else np.asarray(classes).tolist(),
         index=final.originals.index if hasattr(final.originals, "iloc") else None,
         standardized=request.standardized,
-        temporal_rescaling=False,
+        groups=_hidden_as_one(request.labels, columns, samples.shape[1:]),
     )
+
+
+def _hidden_as_one(labels, columns, shape):
+    """Labels of the cells that share one value, or None where each has its own."""
+    if labels is None or columns.codes is not None:
+        return None
+    from sgt_sklearn.inspection._perturbed import labels_of_cells
+
+    return labels_of_cells(labels, shape)
 
 
 def _labels(target, found):

@@ -73,6 +73,10 @@ class Explanation:
     temporal_rescaling : bool, default=False
         Whether values are the temporal saliency rescaling of `method`: relevance from 0 to 1.
 
+    groups : array-like of the shape of a sample, default=None
+        Labels of the cells of a sample. Cells of one label were hidden together and share one
+        value, as those of a segment of an image do; it counts once in `delta`.
+
     Raises
     ------
     ValueError
@@ -124,10 +128,12 @@ class Explanation:
         index=None,
         standardized=False,
         temporal_rescaling=False,
+        groups=None,
     ):
         self.kind, self.method, self.output = kind, method, output
         self.baseline = baseline
         self.standardized, self.temporal_rescaling = standardized, temporal_rescaling
+        self.groups = None if groups is None else np.asarray(groups)
         (
             self.values,
             self.data,
@@ -152,6 +158,12 @@ class Explanation:
             classes,
             index,
         )
+        of_one = self.data.shape[1:]
+        if self.groups is not None and self.groups.shape != of_one:
+            raise ValueError(
+                f"groups must hold a label for each cell of a sample, shape {of_one}, got shape "
+                f"{self.groups.shape}."
+            )
 
     @property
     def shape(self):
@@ -169,8 +181,10 @@ class Explanation:
         if self.explained_output is None or self.baseline_output is None:
             return None
         n_kept = 2 if self.classes is not None else 1
-        axes = tuple(range(n_kept, self.values.ndim))
-        return self.explained_output - self.baseline_output - np.nansum(self.values, axis=axes)
+        cells = self.values.reshape(*self.values.shape[:n_kept], -1)
+        if self.groups is not None:
+            cells = _one_of_each(cells, self.groups.ravel())
+        return self.explained_output - self.baseline_output - np.nansum(cells, axis=-1)
 
     def __len__(self):
         return len(self.values)
@@ -353,10 +367,22 @@ class Explanation:
         names = (
             *("values", "data", "kind", "method", "output", "target", "baseline"),
             *("explained_output", "baseline_output", "feature_names", "lengths", "classes"),
-            *("index", "standardized", "temporal_rescaling"),
+            *("index", "standardized", "temporal_rescaling", "groups"),
         )
         return type(self)(**{name: getattr(self, name) for name in names} | changes)
 
 
 def _column(values, i):
     return None if values is None else values[:, i]
+
+
+def _one_of_each(values, labels):
+    """The value that the cells of each label share, those of padding left out; NaN of none."""
+    order = np.argsort(labels, kind="stable")
+    starts = np.unique(labels[order], return_index=True)[1]
+    values = values[..., order]
+    inside = np.isfinite(values)
+    sums = np.add.reduceat(np.where(inside, values, 0), starts, axis=-1)
+    counts = np.add.reduceat(inside.astype(int), starts, axis=-1)
+    with np.errstate(invalid="ignore"):
+        return sums / counts

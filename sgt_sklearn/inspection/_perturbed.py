@@ -39,7 +39,7 @@ def perturbed(method, evaluate, x, baseline, *, mask, valid, options, n_rows):
     if valid is not None:
         baseline = torch.where(valid, baseline, x)
     if mask is not None:
-        mask = torch.as_tensor(_of_cells(np.asarray(mask), tuple(x.shape[1:]))).to(x.device)[None]
+        mask = torch.as_tensor(labels_of_cells(mask, tuple(x.shape[1:]))).to(x.device)[None]
     run = _RUN[method]
     rows = torch.arange(len(x), device=x.device)
     at_once = max(1, n_rows // len(x))
@@ -47,8 +47,9 @@ def perturbed(method, evaluate, x, baseline, *, mask, valid, options, n_rows):
     return run(evaluate, x, baseline, mask, valid, options, settings, n_rows)
 
 
-def _of_cells(mask, shape):
+def labels_of_cells(mask, shape):
     """Labels of all cells of a sample; those of columns differ from step to step."""
+    mask = np.asarray(mask)
     if mask.ndim == 1 and len(shape) == 2:
         mask = np.arange(shape[0])[:, None] * (mask.max() + 1) + mask
     try:
