@@ -161,29 +161,48 @@ def _linear_models(kind, evaluate, x, baseline, mask, valid, options, settings, 
     """One linear model a sample, which is fitted to random subsets of its features."""
     (rows,), values = settings["additional_forward_args"], []
     for i in range(len(x)):
-        labels = mask
-        if valid is not None and not valid[i].all():
-            labels = _of_valid(mask, valid[i])
-        n_features = x[0].numel() if labels is None else int(labels.max()) + 1
-        values.append(
-            kind(evaluate).attribute(
-                x[i : i + 1],
-                baseline[i : i + 1],
-                additional_forward_args=(rows[i : i + 1],),
+        sample, start, of_row, labels = x[i : i + 1], baseline[i : i + 1], evaluate, mask
+        inside = None if valid is None or valid[i].all() else valid[i]
+        if inside is not None:  # padding is no feature
+            sample, start, of_row = (
+                sample[:, inside],
+                start[:, inside],
+                _filled_in(evaluate, x, i, inside),
+            )
+            if mask is not None:
+                labels = torch.unique(mask[:, inside], return_inverse=True)[1]
+        row = rows[i : i + 1]
+        n_features = sample.numel() if labels is None else int(labels.max()) + 1
+        if n_features == 1 and kind is captum.KernelShap:
+            # all of the change, which captum cannot draw subsets for
+            change = of_row(sample, row) - of_row(start, row)
+            found = change.reshape(1, *(1,) * (sample.ndim - 1)).expand_as(sample)
+        else:
+            found = kind(of_row).attribute(
+                sample,
+                start,
+                additional_forward_args=(row,),
                 feature_mask=labels,
                 n_samples=options["n_samples"] or 2 * n_features + 50,
                 perturbations_per_eval=n_rows,
             )
-        )
+        if inside is not None:
+            whole = found.new_zeros(x[i : i + 1].shape)
+            whole[:, inside] = found
+            found = whole
+        values.append(found)
     return torch.cat(values)
 
 
-def _of_valid(mask, valid):
-    """Labels without gaps of the cells of a sample; those of padding are one more."""
-    if mask is None:
-        mask = torch.arange(valid.numel(), device=valid.device).reshape(1, *valid.shape)
-    labels = torch.where(valid, mask[0], mask.max() + 1)
-    return torch.unique(labels, return_inverse=True)[1].reshape(1, *valid.shape)
+def _filled_in(evaluate, x, i, inside):
+    """Evaluate the cells of a sample that are no padding, in their places."""
+
+    def of_cells(data, rows):
+        whole = x[i : i + 1].repeat(len(data), *(1,) * (x.ndim - 1))
+        whole[:, inside] = data
+        return evaluate(whole, rows)
+
+    return of_cells
 
 
 _RUN = {

@@ -7,12 +7,15 @@ import pytest
 import torch
 from captum import attr as captum
 from captum._utils.models.linear_model import SkLearnLasso
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
 from skorch import NeuralNetClassifier
 from torch import nn
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
 from sgt_sklearn._random import isolated_generators
 from sgt_sklearn.inspection import explain
+from sgt_sklearn.preprocessing import TokenEncoder
 
 RNG = np.random.default_rng(0)
 N, SEED, TOLERANCE = 4, 7, 1e-5
@@ -220,6 +223,29 @@ def test_relevance_of_sums_and_negative_factors():
     weight = sums.fit(X, y).module_.weight.detach().numpy()
     found = explain(sums, X[:N], method="lrp").values
     np.testing.assert_allclose(found, weight.sum(0) * X[:N], rtol=1e-4, atol=1e-5)
+
+
+def test_one_feature_has_all_of_the_change(nets):
+    """One column, one group, one word: the only coalition is that of all features."""
+    X = INPUTS["mlp"]
+    options = {"method": "kernel_shap", "baseline": "zeros", "target": "b", "random_state": 0}
+    one = SaliencyGuidedClassifier(max_epochs=1, random_state=0).fit(X[:, :1], LABELS)
+    for net, data, more in ((one, X[:N, :1], {}), (nets["mlp"], X[:N], {"groups": ["all"] * 6})):
+        change = (net.forward(data) - net.forward(np.zeros_like(data)))[:, 1]
+        found = explain(net, data, **options, **more)
+        assert found.shape == (N, 1)
+        np.testing.assert_allclose(found.values[:, 0], change, atol=1e-6)
+        np.testing.assert_allclose(found.delta, 0, atol=1e-6)
+    forest = RandomForestClassifier(3, random_state=0).fit(X[:, :1], LABELS)
+    change = forest.predict_proba(X[:N, :1])[:, 1] - forest.predict_proba([[0.0]])[:, 1]
+    found = explain(forest, X[:N, :1], **options)
+    np.testing.assert_allclose(found.values[:, 0], change, atol=1e-6)
+    words = make_pipeline(
+        TokenEncoder(), SaliencyGuidedClassifier("text_bag", max_epochs=1, random_state=0)
+    ).fit(["good", "bad"] * 4, LABELS[:8])
+    found = explain(words, ["good", "bad"], method="kernel_shap", target="b")
+    at = words[-1].forward(np.array([[1], *words[0].transform(["good", "bad"])]))[:, 1]
+    np.testing.assert_allclose(found.values[:, 0], at[1:] - at[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["saliency", "deep_lift", "gradient_shap", "kernel_shap"])

@@ -100,6 +100,27 @@ def test_padding_is_never_perturbed(method):
     assert np.isin(given.round(4), X[inside].round(4)).all()
 
 
+@pytest.mark.parametrize("n_samples", [5, None])
+def test_shares_of_padding_are_not_fitted(net, n_samples):
+    """Values of a short series are those that it has alone, and add up."""
+    for short in (SERIES[1], SERIES[3][:, :1]):
+        model = net if short.shape[1] == 3 else _of_one_feature()
+        series = [short, np.ones((6, short.shape[1]), np.float32)]
+        options = {"method": "kernel_shap", "random_state": 0, "target": "up"}
+        options |= {} if n_samples is None else {"n_samples": n_samples}
+        found, alone = (explain(model, part, **options) for part in (series, [short]))
+        np.testing.assert_allclose(found.delta, 0, atol=1e-4)
+        np.testing.assert_allclose(found.values[0, : len(short)], alone.values[0], atol=1e-5)
+        lime = options | {"method": "lime", "alpha": 1e-4}
+        found, alone = (explain(model, part, **lime).values[0] for part in (series, [short]))
+        np.testing.assert_allclose(found[: len(short)], alone, atol=1e-5)
+
+
+def _of_one_feature():
+    model = SaliencyGuidedClassifier("lstm", max_epochs=1, random_state=0)
+    return model.fit([x[:, :1] for x in SERIES], LABELS)
+
+
 def test_marginal_rows_of_series(net):
     for method in ("integrated_gradients", "gradient_shap", "feature_ablation"):
         found = explain(net, SERIES, method=method, baseline="marginal", random_state=0)
@@ -135,6 +156,31 @@ def test_segments_of_images():
         explain(cnn, images[:3], groups=quarters)
     with pytest.raises(ValueError, match=r"each cell of a sample, shape \(1, 4, 4\), got .*\(3,"):
         explain(cnn, images[:3], method="feature_ablation", groups=np.ones((3, 3)))
+
+
+@pytest.mark.parametrize("method", ["shapley_value_sampling", "kernel_shap"])
+def test_the_value_of_cells_that_were_hidden_together_counts_once(net, method):
+    images = RNG.standard_normal((6, 1, 4, 4)).astype(np.float32)
+    cnn = SaliencyGuidedClassifier("cnn", max_epochs=1, random_state=0)
+    cnn.fit(images, np.arange(6) % 2)
+    whole = explain(cnn, images, method=method, groups=np.zeros((1, 4, 4), dtype=int))
+    hidden = np.broadcast_to(cnn._statistics_.mean, images.shape).astype(np.float32)
+    change = (cnn.forward(images) - cnn.forward(hidden))[np.arange(6), cnn.predict(images)]
+    np.testing.assert_allclose(
+        whole.values, np.broadcast_to(change[:, None, None, None], images.shape), atol=1e-5
+    )
+    np.testing.assert_allclose(whole.delta, 0, atol=1e-5)
+    quarters = np.repeat(np.repeat([["a", "b"], ["c", "d"]], 2, axis=0), 2, axis=1)
+    options = {"method": method, "random_state": 0}
+    every = explain(cnn, images, groups=quarters, target="all", **options)
+    np.testing.assert_allclose(every.delta, 0, atol=1e-4)
+    np.testing.assert_allclose(every[2:4].for_target(1).delta, 0, atol=1e-4)
+    # features of a step, and segments of which padding takes a part
+    columns = explain(net, SERIES, groups=["x", "y", "x"], fold=False, **options)
+    assert columns.shape == (8, 6, 3)
+    np.testing.assert_allclose(columns.delta, 0, atol=1e-4)
+    halves = np.repeat(np.arange(2), 9).reshape(6, 3)
+    np.testing.assert_allclose(explain(net, SERIES, groups=halves, **options).delta, 0, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["saliency", "integrated_gradients", "deep_lift", "vargrad"])
