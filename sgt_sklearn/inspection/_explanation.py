@@ -181,7 +181,9 @@ class Explanation:
         if self.explained_output is None or self.baseline_output is None:
             return None
         n_kept = 2 if self.classes is not None else 1
-        cells = self.values.reshape(*self.values.shape[:n_kept], -1)
+        # no -1, which is undefined without samples
+        kept, inside = self.values.shape[:n_kept], self.values.shape[n_kept:]
+        cells = self.values.reshape(*kept, int(np.prod(inside)))
         if self.groups is not None:
             cells = _one_of_each(cells, self.groups.ravel())
         return self.explained_output - self.baseline_output - np.nansum(cells, axis=-1)
