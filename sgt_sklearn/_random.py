@@ -1,6 +1,7 @@
 """Seeds and the isolation of global generators."""
 
-from contextlib import contextmanager
+import copy
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -78,6 +79,21 @@ def isolated_generators(*, seed=None, state=None, cuda=False):
         reached.update(capture_generators())
     finally:
         restore_generators(saved)
+
+
+def generators_apart(random_state):
+    """Return a context in which global generators are one's own, started from `random_state`.
+
+    They go on where nothing but them is a source: for None, and for a ``RandomState`` that is the
+    global one. No other ``RandomState`` is advanced.
+    """
+    if isinstance(random_state, np.random.RandomState):
+        if random_state is check_random_state(None):
+            return nullcontext()
+        random_state = copy.deepcopy(random_state)
+    elif random_state is None:
+        return nullcontext()
+    return isolated_generators(seed=seed_from(random_state))
 
 
 def _seed_torch(seed):

@@ -5,11 +5,13 @@ from sklearn.utils.validation import check_consistent_length
 
 from sgt_sklearn.metrics import _resolve
 from sgt_sklearn.metrics._checks import as_numeric_array, check_fractions, check_option
+from sgt_sklearn.metrics._generators import with_generators_apart
 from sgt_sklearn.metrics._perturbation import prepare
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
+@with_generators_apart
 def prediction_changes(
     estimator, X, y, *, keep, with_random, target, fractions, outcome, **options
 ):

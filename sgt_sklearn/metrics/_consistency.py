@@ -8,9 +8,11 @@ from sgt_sklearn.metrics import _resolve
 from sgt_sklearn.metrics._changes import FRACTIONS, flips, target_scale
 from sgt_sklearn.metrics._checks import check_fractions, check_option
 from sgt_sklearn.metrics._docs import with_shared_parameters
+from sgt_sklearn.metrics._generators import with_generators_apart
 from sgt_sklearn.metrics._perturbation import prepare
 
 
+@with_generators_apart
 @with_shared_parameters
 def masking_consistency(
     estimator,

@@ -83,7 +83,8 @@ _BLOCKS = {
     "random_state": """
         random_state : int, RandomState instance or None, default=None
             Draws replacements and random orders, and the noise of attribution methods that use
-            any. An int gives the same result at each call.
+            any. An int gives the same result at each call, and global generators are left as they
+            are; None uses and advances them.
         """,
     "raises": """
         sklearn.exceptions.NotFittedError

@@ -8,11 +8,13 @@ from sklearn.utils.validation import check_consistent_length
 from sgt_sklearn.metrics import _resolve
 from sgt_sklearn.metrics._checks import check_fractions
 from sgt_sklearn.metrics._docs import with_shared_parameters
+from sgt_sklearn.metrics._generators import with_generators_apart
 from sgt_sklearn.metrics._perturbation import prepare
 
 _FRACTIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
+@with_generators_apart
 @with_shared_parameters
 def removal_curve(
     estimator,

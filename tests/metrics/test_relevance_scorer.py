@@ -228,6 +228,38 @@ def test_series_and_texts_take_lists_of_masks():
         assert roc == pytest.approx(metrics.relevance_roc_auc(values, masks), abs=1e-6)
 
 
+def test_masks_may_be_padded_to_a_series_of_another_split(routing):
+    rng = np.random.default_rng(0)
+    y = np.arange(24) % 2
+    lengths = np.r_[3 + np.arange(16) % 3, np.full(8, 7)]
+    series = [rng.normal(size=(n, 2)) + label for n, label in zip(lengths, y, strict=True)]
+    padded = np.zeros((24, 7, 2), dtype=bool)
+    padded[:, 0] = [True, False]
+    net = SaliencyGuidedClassifier(max_epochs=1, random_state=0)
+    fitted = net.fit(series, y)
+    # without the long ones, of unequal and of equal lengths
+    for rows in (np.arange(16), np.flatnonzero(lengths == 4)):
+        some = [series[i] for i in rows]
+        expected = relevance_average_precision(
+            fitted.attribute(some, standardized=True), [padded[i, : lengths[i]] for i in rows]
+        )
+        for masks in (padded[rows], list(padded[rows]), padded[0]):
+            assert requested_value(fitted, some, masks) == pytest.approx(expected, abs=1e-6)
+    found = cross_validate(
+        net,
+        series,
+        y,
+        cv=KFold(3),
+        scoring=requested(),
+        params={"relevance": padded},
+        error_score="raise",
+    )
+    assert np.isfinite(found["test_score"]).all()
+    padded[0, 6] = True
+    with pytest.raises(ValueError, match="relevance must"):
+        requested_value(fitted, series[:16], padded[:16])
+
+
 def test_mask_is_missing(doubles, data):
     X, y, relevance = data
     scorer = get_interpretability_scorer("relevance_average_precision")
