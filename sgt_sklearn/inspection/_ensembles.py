@@ -12,6 +12,8 @@ from sklearn.ensemble import BaggingClassifier, BaggingRegressor, VotingClassifi
 from sgt_sklearn.estimators._attribute import Attributed
 from sgt_sklearn.inspection._unwrap import unwrap
 
+_PROBED = 8  # samples
+
 
 @dataclass(frozen=True)
 class Member:
@@ -43,7 +45,10 @@ def members_of(estimator):
     """
     if isinstance(estimator, CalibratedClassifierCV):
         parts = [part.estimator for part in estimator.calibrated_classifiers_]
-        return [Member(part, 1 / len(parts)) for part in parts]
+        return [
+            Member(part, 1 / len(parts), coded=_is_coded(part, estimator.classes_))
+            for part in parts
+        ]
     if isinstance(estimator, (BaggingClassifier, BaggingRegressor)):
         parts = list(zip(estimator.estimators_, estimator.estimators_features_, strict=True))
         coded = isinstance(estimator, BaggingClassifier)
@@ -62,6 +67,12 @@ def members_of(estimator):
     if isinstance(estimator, TransformedTargetRegressor):
         return [Member(estimator.regressor_, 1.0)]
     return None
+
+
+def _is_coded(part, classes):
+    """Whether labels became positions on their way to a part, as for calibrated temperatures."""
+    known = getattr(part, "classes_", None)
+    return known is not None and not set(np.asarray(known).tolist()) <= set(classes.tolist())
 
 
 def explain_members(estimator, members, X, request, explain):
@@ -135,13 +146,24 @@ def _explain_member(member, X, request, classes, index, explain):
             "baseline must be a name where the members of an ensemble are pipelines, each with a "
             f"space of its own, got an array of shape {np.shape(request.baseline)}."
         )
+    sources = _sources(final)
     if member.columns is not None:
-        request = _in_columns(request, member.columns)
+        sources = member.columns if sources is None else member.columns[sources]
+        request = _at_columns(request, member.columns)
+    if np.array_equal(sources, np.arange(np.shape(X)[-1])):
+        sources = None
+    labels = None
+    if sources is not None and request.facts.family == "perturbation":
+        request, labels = _hidden_together(request, sources, np.shape(X)[-1])
     found = explain(final.estimator, final.X, request)
     values = np.asarray(found.values, dtype=np.float64) * member.weight
-    if final.steps:
-        values = _in_original_columns(values, final)
-    samples = found.samples if not final.steps else np.asarray(seen)
+    samples = found.samples
+    if labels is not None:
+        values = _shared(values, labels[sources], labels)
+    elif sources is not None:
+        values = _scattered(values, sources, np.shape(X)[-1])
+    if final.steps or member.columns is not None:
+        samples = np.asarray(X)
     outputs = {
         name: None if getattr(found, name) is None else getattr(found, name) * member.weight
         for name in ("outputs", "baseline_outputs")
@@ -157,9 +179,6 @@ def _explain_member(member, X, request, classes, index, explain):
             name: None if each is None else _in_classes(each, own, classes)
             for name, each in outputs.items()
         }
-    if member.columns is not None:
-        values = _scattered(values, member.columns, np.shape(X)[1])
-        samples = np.asarray(X)
     return Attributed(**{**vars(found), **outputs, "values": values, "samples": samples})
 
 
@@ -175,26 +194,24 @@ def _classes_of(member, final, classes):
     return np.array([int(np.flatnonzero(np.asarray(classes) == label)[0]) for label in known])
 
 
-def _in_columns(request, columns):
-    changes = {}
-    if request.labels is not None:
-        changes["labels"] = np.unique(request.labels[columns], return_inverse=True)[1]
-    if not isinstance(request.baseline, str) and np.ndim(request.baseline):
-        changes["baseline"] = np.asarray(request.baseline)[..., columns]
-    return replace(request, **changes)
+def _at_columns(request, columns):
+    if isinstance(request.baseline, str) or not np.ndim(request.baseline):
+        return request
+    return replace(request, baseline=np.asarray(request.baseline)[..., columns])
 
 
-def _in_original_columns(values, final):
-    """Sums over the columns that the steps made of each column of the input."""
-    shape = np.shape(final.originals)
+def _sources(final):
+    """Column of the input that each column of the final estimator comes from; None for its own."""
+    if not final.steps:
+        return None
     if final.groups is None:
-        if values.shape[-len(shape) + 1 :] == shape[1:]:
-            return values
-        raise ValueError(
-            "estimator must be an ensemble whose members see the columns of X, or pipelines whose "
-            "steps tell which column theirs come from (see preprocessing.feature_groups). Put the "
-            "steps before the ensemble, in one pipeline."
-        )
+        if not _keeps_cells(final):
+            raise ValueError(
+                "estimator must be an ensemble whose members see the columns of X, or pipelines "
+                "whose steps tell which column theirs come from (see preprocessing."
+                "feature_groups). Put the steps before the ensemble, in one pipeline."
+            )
+        return None
     places = {name: i for i, name in enumerate(final.original_names)}
     unknown = [label for label in final.groups if label not in places]
     if unknown:
@@ -203,8 +220,66 @@ def _in_original_columns(values, final):
             f"that combines several of them into {unknown[0]!r}. Put the steps before the "
             "ensemble, in one pipeline."
         )
-    columns = np.array([places[label] for label in final.groups])
-    return _scattered(values, columns, len(places))
+    return np.array([places[label] for label in final.groups])
+
+
+def _keeps_cells(final):
+    """Whether steps that do not tell where columns go leave each cell in its place.
+
+    A few samples get half of their cells from another sample, the halves by the digits of the
+    numbers of the cells, so that any two cells are in different halves once: only the same cells
+    may come out changed.
+    """
+    try:
+        given = np.asarray(final.originals)[:_PROBED]
+        before = _after(final.steps, given)
+        if given.shape != before.shape or given.ndim < 2:
+            return False
+        number = np.arange(given[0].size).reshape(given.shape[1:])
+        for other in (given[::-1], given * 1.5 + 0.5):
+            for digit in range(max(1, int(number.max()).bit_length())):
+                for half in (0, 1):
+                    here = (number >> digit) % 2 == half
+                    after = _after(final.steps, np.where(here, other, given).astype(given.dtype))
+                    if not np.allclose(after[:, ~here], before[:, ~here], equal_nan=True):
+                        return False
+    except Exception:  # whatever steps raise of such samples, their order stays unknown
+        return False
+    return True
+
+
+def _after(steps, X):
+    for step in steps:
+        X = step.transform(X)
+    return np.asarray(X)
+
+
+def _hidden_together(request, sources, n_columns):
+    """A request for labels of the columns that a member sees, and those of the ensemble's."""
+    if any(request.options.get(name) is not None for name in ("sliding_window_shapes", "strides")):
+        raise ValueError(
+            "sliding_window_shapes and strides must be None for an ensemble whose members see "
+            "columns of their own, which are no neighbours. Use method='feature_ablation'."
+        )
+    labels = np.arange(n_columns) if request.labels is None else np.asarray(request.labels)
+    if labels.ndim > 1:
+        raise ValueError(
+            "groups must hold one label a column for an ensemble whose members see columns of "
+            f"their own, got shape {labels.shape}."
+        )
+    codes = np.unique(labels[sources], return_inverse=True)[1]
+    return replace(request, labels=codes), labels
+
+
+def _shared(values, labels, wanted):
+    """Values of columns under their labels, given to all columns of a label; 0 where none is."""
+    known, places = np.unique(labels, return_index=True)
+    found = dict(zip(known, places, strict=True))
+    whole = np.zeros((*values.shape[:-1], len(wanted)))
+    for j, label in enumerate(wanted):
+        if label in found:
+            whole[..., j] = values[..., found[label]]
+    return whole
 
 
 def _scattered(values, columns, n_columns):

@@ -19,6 +19,7 @@ from sgt_sklearn.inspection._unwrap import unwrap
 
 __all__ = ["attributions", "explain"]
 
+_OF_WINDOWS = ("sliding_window_shapes", "strides")
 _KINDS = {2: "tabular", 3: "series", 4: "image"}
 
 
@@ -186,6 +187,7 @@ def explain(
             f"{columns.cells.shape}: labels of cells are for methods that perturb, such as "
             "'feature_ablation'."
         )
+    _check_windows(options, columns)
     request = Request(
         method,
         target=target,
@@ -201,6 +203,18 @@ def explain(
     if temporal_rescaling:
         return _rescaled(final, request, columns)
     return _explanation(explain_final(final.estimator, final.X, request), request, final, columns)
+
+
+def _check_windows(options, columns):
+    """Refuse windows where what is hidden as one has no neighbours that they could slide over."""
+    given = [name for name in _OF_WINDOWS if options.get(name) is not None]
+    labels = columns.hidden_together
+    if given and labels is not None and len(np.unique(labels)) < labels.size:
+        raise ValueError(
+            f"{given[0]} must be None where columns or cells are hidden together, which have no "
+            f"neighbours, got {options[given[0]]!r}. Use fold=False and groups=None to slide over "
+            "the columns that the final estimator sees, or method='feature_ablation'."
+        )
 
 
 def _explanation(found, request, final, columns):
@@ -252,8 +266,12 @@ def _labels(target, found):
     if found.index is None or (found.output == "prediction" and found.index.max() == 0):
         return None
     index = found.index
-    if index.ndim > 1:
+    if index.ndim > 1 and index.dtype.kind == "f":  # which labels apply
         return label_sets(index)
+    if index.ndim > 1:  # a label for each step
+        names = np.arange(index.max() + 1) if found.classes is None else np.asarray(found.classes)
+        rows = names[index.reshape(len(index), -1)]
+        return np.array([", ".join(map(str, row)) for row in rows], dtype=object)
     index = index.astype(int)
     return index if found.classes is None else np.asarray(found.classes)[index]
 

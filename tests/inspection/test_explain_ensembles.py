@@ -1,9 +1,10 @@
 """Ensembles of nets against a mean over their nets, computed by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.ensemble import (
     BaggingClassifier,
     BaggingRegressor,
@@ -13,7 +14,7 @@ from sklearn.ensemble import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
 from sgt_sklearn.inspection import explain
@@ -209,3 +210,96 @@ def test_a_member_without_gradients():
     voting.fit(X, LABELS)
     with pytest.raises(TypeError, match=r"got RandomForestClassifier\. Use .*'feature_ablation'"):
         explain(voting, FEW)
+
+
+FRAME = pd.DataFrame(
+    {"age": X[:, 0], "sex": np.array(["f", "m"])[(X[:, 3] > 0).astype(int)], "fare": X[:, 1]}
+)
+BINARY = np.where((FRAME.sex == "f") ^ (FRAME.age < -1), "yes", "no")
+
+
+def one_hot():
+    return make_column_transformer(
+        (OneHotEncoder(sparse_output=False), ["sex"]), (StandardScaler(), ["age", "fare"])
+    )
+
+
+def hidden_by_hand(part, columns, together, Z, label):
+    """Loss of the logit of a label where columns are hidden together; 0 where a net sees none."""
+    hit = np.isin(columns, together)
+    seen = Z[:, columns].astype(np.float32)
+    hidden = seen.copy()
+    hidden[:, hit] = part._statistics_.mean[hit]
+    logits = [part.forward(data).numpy()[:, label] for data in (seen, hidden)]
+    return logits[0] - logits[1]
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_columns_that_members_see_in_part_are_hidden_as_one(repeated):
+    """Each net loses what it sees of the one-hot columns; repeated columns are one, too."""
+    bagging = BaggingClassifier(
+        net(), n_estimators=4, max_features=0.6, bootstrap_features=repeated, random_state=3
+    )
+    pipeline = make_pipeline(one_hot(), bagging).fit(FRAME, BINARY)
+    seen = [set(columns) & {0, 1} for columns in bagging.estimators_features_]
+    assert {1} in seen  # the first of the one-hot columns is not all there is
+    few, Z = FRAME[:6], pipeline[:-1].transform(FRAME[:6])
+    asked = {"output": "logit", "target": "yes"}
+    found = explain(pipeline, few, method="feature_ablation", **asked)
+    parts = list(zip(bagging.estimators_, bagging.estimators_features_, strict=True))
+    for name, together in {"age": [2], "sex": [0, 1], "fare": [3]}.items():
+        expected = np.mean([hidden_by_hand(*part, together, Z, 1) for part in parts], axis=0)
+        j = found.feature_names.index(name)
+        np.testing.assert_allclose(found.values[:, j], expected, atol=1e-5)
+    found = explain(pipeline, few, method="shapley_value_sampling", random_state=0, **asked)
+    np.testing.assert_allclose(found.delta, 0, atol=1e-5)
+    each = explain(pipeline, few, method="feature_ablation", fold=False, **asked)
+    for j in range(4):
+        expected = np.mean([hidden_by_hand(*part, [j], Z, 1) for part in parts], axis=0)
+        np.testing.assert_allclose(each.values[:, j], expected, atol=1e-5)
+    with pytest.raises(ValueError, match=r"must be None for an ensemble.*'feature_ablation'"):
+        explain(bagging, Z, method="occlusion", sliding_window_shapes=(2,), output="logit")
+
+
+def test_members_that_are_pipelines_hide_what_comes_from_one_column():
+    parts = [("a", make_pipeline(one_hot(), net())), ("b", make_pipeline(one_hot(), net(seed=1)))]
+    voting = VotingClassifier(parts, voting="soft").fit(FRAME, BINARY)
+    few, asked = FRAME[:6], {"output": "logit", "method": "feature_ablation"}
+    found = explain(voting, few, target="yes", **asked)
+    inner = [explain(part, few, target=1, **asked) for part in voting.estimators_]
+    np.testing.assert_allclose(found.values, np.mean([e.values for e in inner], axis=0), atol=1e-6)
+    assert found.feature_names == ["age", "sex", "fare"]
+    groups = ["a", "b", "a"]
+    found = explain(voting, few, target="yes", groups=groups, **asked)
+    of_the_net = ["b", "b", "a", "a"]
+    inner = [
+        explain(part, few, target=1, groups=of_the_net, **asked) for part in voting.estimators_
+    ]
+    assert found.feature_names == ["a", "b"]
+    expected = np.mean([[e.values[:, e.feature_names.index(g)] for g in "ab"] for e in inner], 0)
+    np.testing.assert_allclose(found.values, expected.T, atol=1e-6)
+
+
+def test_steps_without_names_must_keep_cells_in_their_places():
+    def calibrated(function):
+        steps = make_pipeline(FunctionTransformer(function), net())
+        return CalibratedClassifierCV(steps, cv=2).fit(X, LABELS)
+
+    found = explain(calibrated(np.arctan), FEW, method="integrated_gradients")
+    np.testing.assert_allclose(found.delta, 0, atol=0.02)
+    for function in (lambda Z: Z[:, ::-1], lambda Z: Z - Z.mean(axis=1, keepdims=True)):
+        with pytest.raises(ValueError, match="steps tell which column theirs come from"):
+            explain(calibrated(function), FEW)
+
+
+def test_labels_that_became_positions():
+    fitted = CalibratedClassifierCV(net(), cv=2, method="temperature").fit(X, LABELS)
+    assert fitted.calibrated_classifiers_[0].estimator.classes_.tolist() == [0, 1, 2]
+    found = explain(fitted, FEW)
+    codes = np.searchsorted(["a", "b", "c"], fitted.predict(FEW))
+    inner = [
+        explain(part.estimator, FEW, target=codes).values
+        for part in fitted.calibrated_classifiers_
+    ]
+    np.testing.assert_allclose(found.values, np.mean(inner, axis=0), atol=1e-6)
+    np.testing.assert_array_equal(found.target, fitted.predict(FEW))

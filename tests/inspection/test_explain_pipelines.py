@@ -106,6 +106,23 @@ def test_columns_of_one_original_are_hidden_as_one(pipeline, method):
     assert each.shape == (5, 7)
 
 
+def test_windows_slide_over_the_columns_of_the_net(pipeline):
+    for options in ({"sliding_window_shapes": (2,)}, {"strides": 1}):
+        with pytest.raises(ValueError, match=r"must be None where .* Use fold=False"):
+            explain(pipeline, FEW, method="occlusion", **options)
+    found = explain(pipeline, FEW, method="occlusion", fold=False, sliding_window_shapes=(2,))
+    inner = explain(
+        pipeline[-1], pipeline[:-1].transform(FEW), method="occlusion", sliding_window_shapes=(2,)
+    )
+    np.testing.assert_array_equal(found.values, inner.values)
+    # where each column is one of its own, all of them are neighbours
+    numbers = FRAME[["age", "fare"]]
+    scaled = make_pipeline(StandardScaler(), net()).fit(numbers, LABELS)
+    found = explain(scaled, numbers[:5], method="occlusion", sliding_window_shapes=(2,))
+    assert found.feature_names == ["age", "fare"]
+    np.testing.assert_allclose(found.values[:, 0], found.values[:, 1], rtol=1e-5)
+
+
 def test_a_search_and_nested_pipelines_equal_the_net_inside(pipeline):
     expected = explain(pipeline, FEW, method="integrated_gradients").values
     search = GridSearchCV(pipeline, {"saliencyguidedclassifier__max_epochs": [4]}, cv=2)
