@@ -1,3 +1,4 @@
+import gc
 import sys
 from functools import cache
 from types import SimpleNamespace
@@ -21,6 +22,14 @@ from sgt_sklearn.inspection._shades import NEGATIVE, POSITIVE
 RNG = np.random.default_rng(0)
 draw = SaliencyMapDisplay.from_explanation
 MINUS = "\N{MINUS SIGN}"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def only_figures_are_garbage():
+    """Closed figures are cycles; to look for them among all that is imported took a while."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
