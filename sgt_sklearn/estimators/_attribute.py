@@ -132,7 +132,7 @@ def attribute_net(
             if values is None:
                 values = np.empty((len(x), *found.shape[1:]), found.dtype)
             values[part] = found
-            if len(scalars) == 1 and scalars[0].index is not None:
+            if not explain.every and scalars[0].index is not None:
                 found = to_numpy(scalars[0].index)
                 index.append(found.reshape(-1) if found.size == len(found) else found)
             if not with_outputs:

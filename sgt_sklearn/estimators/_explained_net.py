@@ -41,6 +41,8 @@ class ExplainedNet:
             vars(self.net)["module_"] = module.module
         self.guided_input = getattr(net, "guided_input", "auto")
         self.statistics = getattr(net, "_statistics_", None)
+        # probability above which a net with one logit predicts the second class
+        self.threshold = getattr(net, "threshold", 0.5)
         # a net may leave its device to its module, as it does with accelerate
         devices = (p.device for component in self.modules for p in component.parameters())
         self.device = net.device or next(devices, "cpu")

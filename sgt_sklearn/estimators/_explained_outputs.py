@@ -67,7 +67,9 @@ class Scalars:
         if self.likelihood == "categorical":
             return Scalar(self._observed, logits.argmax(1))
         if self.likelihood == "bernoulli":
-            return Scalar(self._observed, (logits > 0).to(logits.dtype))
+            threshold = self.net.threshold
+            above = logits > 0 if threshold == 0.5 else torch.sigmoid(logits) > threshold
+            return Scalar(self._observed, above.to(logits.dtype))
         scale, shift = self.net.output_scale(), self.net.output_shift()
         if scale is None or len(scale) > 1:
             return Scalar(self._observed)

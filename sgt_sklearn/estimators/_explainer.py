@@ -39,6 +39,7 @@ class Explainer:
     copied = inner = False  # what `ExplainedNet` is asked for
     whole = False  # whether a call gets all samples, and not one batch of them
     copies = 1  # rows of a pass that one sample takes
+    every = False  # whether all outputs are explained, be it the only one
 
     def __init__(self, net, method, output, options, rows=None):
         self.net = net
@@ -123,6 +124,7 @@ class Explainer:
             Those of the batch, where they had to be known.
         """
         self.explained = x = self.begin(inputs, part)
+        self.every = isinstance(target, str) and target == "all"
         with attribution.evaluation_mode(self.net.modules):
             if not isinstance(target, str):
                 scalar = self.scalars.labelled(target)
@@ -182,7 +184,7 @@ class Explainer:
             with torch.no_grad(), attribution.evaluation_mode(self.net.modules):
                 logits = self.logits(x)
         found = [s.in_units(to_numpy(s(logits)).astype(np.float64)) for s in scalars]
-        return np.stack(found, axis=1) if len(found) > 1 else found[0]
+        return np.stack(found, axis=1) if self.every else found[0]
 
     def baseline_outputs(self, x, scalars):
         """What the scalars are at the baselines of a batch."""

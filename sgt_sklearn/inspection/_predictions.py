@@ -76,6 +76,11 @@ class Predictions:
         parts = [array[i : i + _ROWS] for i in range(0, len(array), _ROWS)]
         return np.concatenate([self.function(self._contained(part)) for part in parts])
 
+    def predicted(self, array):
+        """Labels of rows of an array."""
+        parts = [array[i : i + _ROWS] for i in range(0, len(array), _ROWS)]
+        return np.concatenate([self.estimator.predict(self._contained(part)) for part in parts])
+
     def _contained(self, array):
         if self.columns is None:
             return array
@@ -143,7 +148,7 @@ def explain_predictions(estimator, X, request):
     baseline = _broadcast(baseline, x)
     n_columns = at_input.shape[1]
     every = isinstance(request.target, str) and request.target == "all"
-    index = None if every else _index(request.target, scores, at_input)
+    index = None if every else _index(request.target, scores, x, at_input)
     wanted = [np.full(len(x), j) for j in range(n_columns)] if every else [index]
     samples, start = torch.tensor(x), torch.tensor(np.array(baseline))
     values = []
@@ -221,7 +226,7 @@ def _broadcast(baseline, x):
     return whole if len(baseline) == len(x) and np.ndim(baseline) == x.ndim else whole[:1]
 
 
-def _index(target, scores, at_input):
+def _index(target, scores, x, at_input):
     n_samples, n_columns = at_input.shape
     if isinstance(target, str) and target == "predicted":
         if scores.classes is None and n_columns > 1:
@@ -229,7 +234,9 @@ def _index(target, scores, at_input):
                 f"target must be the index of one of the {n_columns} outputs, or 'all', where an "
                 "estimator predicts several, got 'predicted'."
             )
-        return at_input.argmax(axis=1)
+        if scores.classes is None:
+            return at_input.argmax(axis=1)
+        target = scores.predicted(x)  # which need not be what scores highest
     labels = np.broadcast_to(np.asarray(target), (n_samples,))
     known = np.arange(n_columns) if scores.classes is None else np.asarray(scores.classes)
     found = labels[:, None] == known[None, :]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor, VotingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.model_selection import FixedThresholdClassifier
 from skorch import (
     NeuralNet,
     NeuralNetBinaryClassifier,
@@ -330,3 +331,67 @@ def test_the_mean_is_that_of_x_where_training_is_not_known():
     mean = explain(net, X[3:9], method="integrated_gradients", target=0)
     np.testing.assert_allclose(mean.values, COEF[0] * (X[3:9] - X[3:9].mean(0)), atol=1e-4)
     np.testing.assert_allclose(mean.baseline, X[3:9].mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["saliency", "integrated_gradients", "feature_ablation"])
+def test_all_of_one_output(method):
+    guided = SaliencyGuidedRegressor(max_epochs=1, random_state=0).fit(X, X[:, 0])
+    flat = NeuralNetRegressor(nn.Sequential(linear(1), nn.Flatten(0))).initialize()
+    voting = VotingRegressor([("a", guided)]).fit(X, X[:, 0])
+    for estimator in (guided, flat, voting):
+        options = {"method": method, "baseline": "zeros"} if method != "saliency" else {}
+        every, one = (explain(estimator, X, target=t, **options) for t in ("all", 0))
+        assert every.shape == (16, 1, 4) and every.classes == [0]
+        np.testing.assert_allclose(every.values[:, 0], one.values, atol=1e-6)
+        predicted = explain(estimator, X, **options)
+        np.testing.assert_allclose(every.for_target(0).values, predicted.values, atol=1e-6)
+        outputs = np.asarray(estimator.predict(X)).reshape(16, 1)
+        np.testing.assert_allclose(every.explained_output, outputs, atol=1e-5)
+        if method == "integrated_gradients":
+            np.testing.assert_allclose(every.delta, one.delta[:, None], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["saliency", "deep_lift", "feature_ablation"])
+def test_what_is_predicted_is_what_predict_says(method):
+    """With another threshold than a half."""
+    names = np.array(["no", "yes"])[(X[:, 0] > 0).astype(int)]
+    own = type("Own", (SaliencyGuidedMixin, NeuralNetBinaryClassifier), {})
+    for cls in (NeuralNetBinaryClassifier, own):
+        one = plain(1, cls, criterion=nn.BCEWithLogitsLoss, threshold=0.99)
+        expected = one.predict(X)
+        above_half = one.predict_proba(X)[:, 1] > 0.5
+        assert (above_half != expected).any() and expected.any()
+        found = explain(one, X, method=method, output="logit")
+        np.testing.assert_array_equal(found.target, expected)
+        against = explain(one, X, method=method, target=expected.astype(int))
+        np.testing.assert_allclose(found.values, against.values, atol=1e-6)
+    logistic = FixedThresholdClassifier(LogisticRegression(), threshold=0.9).fit(X, names)
+    expected = logistic.predict(X)
+    assert (expected != logistic.classes_[logistic.predict_proba(X).argmax(1)]).any()
+    found = explain(logistic, X, method="feature_ablation")
+    np.testing.assert_array_equal(found.target, expected)
+    hidden = X.astype(np.float64)
+    hidden[:, 0] = hidden[:, 0].mean()
+    change = logistic.predict_proba(X) - logistic.predict_proba(hidden)
+    np.testing.assert_allclose(
+        found.values[:, 0], change[np.arange(16), (expected == "yes").astype(int)], atol=1e-6
+    )
+
+
+def test_the_target_of_a_label_for_each_step_names_them_all():
+    class Steps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 3)
+
+        def forward(self, x):
+            return self.layer(x).transpose(1, 2)
+
+    series = RNG.standard_normal((5, 4, 2)).astype(np.float32)
+    # the softmax of skorch is over the last axis, that of steps
+    net = NeuralNetClassifier(Steps, criterion=nn.CrossEntropyLoss, predict_nonlinearity=None)
+    labels = net.initialize().predict(series)
+    assert labels.shape == (5, 4) and (labels == 0).any()
+    for method in ("saliency", "feature_ablation"):
+        found = explain(net, series, method=method)
+        assert found.target.tolist() == [", ".join(map(str, row)) for row in labels]
