@@ -60,17 +60,18 @@ def compare_training(
     "plain"         the estimator with `consistency_weight=0`
     "guided"        the estimator as it is
     "random order"  the estimator with `mask_order="random"`: same schedule, share and fill
-    "weight decay"  "plain" with :class:`torch.optim.AdamW` at the same learning rate, and of
-                    `weight_decays` the one with the best score
+    "weight decay"  "plain" with :class:`torch.optim.AdamW`, and of `weight_decays` the one with
+                    the best score (Notes)
     ==============  ==============================================================================
 
     Parameters
     ----------
     estimator : estimator
         A guided net, or a pipeline, search or ensemble with one in it. It is not changed: what is
-        fitted are clones. A search does not search over what a training fixes.
+        fitted are clones. A search does not search over what a training fixes. Attributions by
+        gradients know the ensembles of bagging, voting, calibration and a transformed target.
 
-    X : array-like of shape (n_samples, ...), list or dict
+    X : array-like or sparse matrix of shape (n_samples, ...), list or dict
         Samples, as for `fit`.
 
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -78,12 +79,13 @@ def compare_training(
 
     test : None, float or tuple of (X_test, y_test), default=None
         Held-out data that everything is measured on. None splits off a quarter of X for each seed,
-        a float in (0, 1) that share; classes keep their shares. With a tuple, all of X is trained
-        on in each seed.
+        a float in (0, 1) that share; classes keep their shares where each has two samples and
+        all of them fit into both parts. With a tuple, all of X is trained on in each seed.
 
     relevance : array-like of bool, of the shape of X or of one sample, or list, default=None
         True where a cell is relevant, as the net sees X: a mask for each row of X (of `X_test`
-        where `test` is a tuple), or one for all.
+        where `test` is a tuple), or one for all. Of series and texts of unequal length, a list
+        with a value a step or token, or an array that is False beyond them.
 
     metrics : "auto", list of str, or dict, default="auto"
         What is measured beside the score. "auto": "comprehensiveness_gap", "sufficiency_gap", for
@@ -132,8 +134,8 @@ def compare_training(
 
     random_state : int, RandomState instance or None, default=0
         An int is the first of `n_seeds` consecutive seeds; otherwise they are drawn. A seed sets
-        the split, every `random_state` in the estimator, and the draws of the metrics, so that the
-        trainings of a seed differ in nothing else.
+        the split, every `random_state` in the estimator, of splitters too, and the draws of the
+        metrics, so that the trainings of a seed differ in nothing else.
 
     Returns
     -------
@@ -151,7 +153,9 @@ def compare_training(
         n_seeds : int
             Number of seeds.
         chance : float
-            What a model or attributions that know nothing have, mean over seeds; NaN if unknown.
+            What a model or attributions that know nothing have, mean over seeds; NaN if unknown:
+            the score of the prior of the classes or of the mean of y, 0 for gaps, and for
+            relevance the mean of random attributions (padding is no cell).
 
         Its `attrs` hold "runs" (the values of each seed), "seeds" and "weight_decay" (those
         chosen, one a seed).
@@ -164,9 +168,9 @@ def compare_training(
         If pandas is not installed.
     ValueError
         If an argument has an unknown or unfitting value, or `estimator` has no guided net in it,
-        several, or one that is not guided.
+        several, or one that is not guided or may become so in a search.
     TypeError
-        If an argument has the wrong type.
+        If an argument has the wrong type, or the net is in an ensemble of unknown gradient.
     RuntimeError
         If a model cannot be trained or measured; it names training and seed, and the cause.
 
@@ -179,6 +183,12 @@ def compare_training(
     -----
     Seeds that split the same data are not independent, so the standard error is too small to test
     by: look at the number of wins beside it.
+
+    The control by weight decay keeps what it can of the net's own optimizer: options that AdamW
+    has too, and the learning rate, if that optimizer has `betas` as AdamW does; a rate for others,
+    such as SGD, says nothing of AdamW, which then has the one that belongs to the module. Decays
+    of parameter groups are left out, as they would win over the one that is tried. Steps of LBFGS
+    have no such equal: with it, leave the control out.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from sgt_sklearn.metrics import get_interpretability_scorer_names
 # of single precision: a gap in probability, or in deviations of y, that is no larger is 0
 _ROUNDING = 1e-7
 _OF_UNIT_SCALE = ("comprehensiveness_gap", "sufficiency_gap")
-# of other values: they are 0 where they are no more than this share of the largest of a search
+# of other values: they are 0 where they are no more than this share of the largest
 _SHARE = 1e-5
 
 
@@ -71,12 +71,12 @@ def one_standard_error_refit(cv_results=None, *, score="auto", interpretability=
     more than that competes [1]_; of several best the one with the smallest standard error counts.
     Ties go to the higher score, then to the setting that comes first.
 
-    A predictor that ignores its input is never chosen. It is recognised by its gaps, which are
-    all 0 in every split, up to rounding: 1e-7 for gaps in probability or in deviations of y, and
-    for "removal_gap" and names of your own, whose units are unknown, 1e-5 of the largest value of
-    any setting. Names that end in "gap" are gaps. Where there are none, names of your own are
-    taken for gaps, and are all 0 as well; so give a gap a name that ends in "gap" where you name
-    something else beside it. With nothing but other names of
+    A predictor that ignores its input is never chosen. It is recognised by its gaps, which are all
+    0 in every split, up to rounding: 1e-7 for gaps in probability or in deviations of y, and for
+    "removal_gap" and names of your own, whose units are unknown, 1e-5 of the largest value of the
+    settings that compete. Names that end in "gap" are gaps. Where there are none, names of your
+    own are taken for gaps, and are all 0 as well; so give a gap a name that ends in "gap" where
+    you name something else beside it. With nothing but other names of
     :func:`~sgt_sklearn.metrics.get_interpretability_scorer_names`, one of them that is 0 is
     enough, as sensitivity and infidelity are; they are 0 for some useful models too, and a score
     against a known relevance mask does not show it: name a gap beside them.
@@ -209,7 +209,8 @@ def _choose(cv_results, score, names):
             "error_score='raise' to see why."
         )
     bar, error = _bar(scores)
-    telling, ignorant = _ignore_their_input(choosers)
+    within = scores.mean >= bar
+    telling, ignorant = _ignore_their_input(choosers, within)
     zero = f"{_listed([values.name for values in telling])} 0 in every split"
     eligible = scores.finite & ~ignorant & np.all([v.finite for v in choosers], axis=0)
     if not eligible.any():
@@ -218,7 +219,6 @@ def _choose(cv_results, score, names):
             f"({zero}). Search among settings that learn: check "
             "the score, and try a smaller consistency_weight, more epochs or another lr."
         )
-    within = scores.mean >= bar
     best = _rounded(scores.mean[scores.finite].max())
     if (within & ignorant).any():
         warnings.warn(
@@ -258,10 +258,28 @@ class _Values:
         self.finite = np.isfinite(self.mean) & np.isfinite(self.splits).all(axis=0)
         self.mean = np.where(self.finite, self.mean, -np.inf)
         self.is_gap = name.endswith("gap")
-        sizes = np.where(self.finite, np.abs(self.splits), 0.0)
-        self.largest = sizes.max(initial=0.0)
-        limit = _ROUNDING if name in _OF_UNIT_SCALE else min(_SHARE * self.largest, _SHARE)
-        self.zero = self.finite & (sizes <= limit).all(axis=0)
+        self.sizes = np.where(self.finite, np.abs(self.splits).max(axis=0, initial=0.0), 0.0)
+
+    def are_zero(self, within):
+        """Return which settings have 0 in every split, up to rounding.
+
+        Parameters
+        ----------
+        within : ndarray of bool, shape (n_settings,)
+            The settings that keep the score. They tell the unit: training that diverged may have
+            values of any size.
+        """
+        return self.finite & (self.sizes <= self._limit(within))
+
+    def _limit(self, within):
+        if self.name in _OF_UNIT_SCALE:
+            return _ROUNDING
+        largest = self.sizes.max()
+        competing = self.sizes[within].max(initial=0.0)
+        if competing > _SHARE * largest:
+            return _SHARE * competing
+        # either these are 0, or the others diverged
+        return _SHARE * min(largest, 1.0)
 
 
 def _bar(scores):
@@ -274,7 +292,7 @@ def _bar(scores):
     return best - errors.min() - slack, errors.min()
 
 
-def _ignore_their_input(choosers):
+def _ignore_their_input(choosers, within):
     """Return what tells a predictor that ignores its input, and which settings are such.
 
     Names that end in "gap" tell it best. Names of the caller's own come next: beside a gap they
@@ -284,9 +302,9 @@ def _ignore_their_input(choosers):
     gaps = [values for values in choosers if values.is_gap]
     telling = gaps or [values for values in choosers if values.name not in known]
     if not telling:
-        return choosers, np.any([values.zero for values in choosers], axis=0)
-    ignorant = np.all([values.zero for values in telling], axis=0)
-    if not ignorant.all() and all(0 < values.largest <= _ROUNDING for values in telling):
+        return choosers, np.any([values.are_zero(within) for values in choosers], axis=0)
+    ignorant = np.all([values.are_zero(within) for values in telling], axis=0)
+    if not ignorant.all() and all(0 < values.sizes.max() <= _ROUNDING for values in telling):
         warnings.warn(
             f"All values of {_listed([values.name for values in telling])} are within "
             f"{_ROUNDING:g} of 0. If their unit is not as small as that, they are rounding, and "

@@ -92,6 +92,19 @@ def test_artists_can_be_styled(curve, pyplot):
     assert legend_texts(display.plot(name="again").ax_)[0].startswith("again (gap")
 
 
+def test_short_names_of_styles(curve):
+    display = RemovalCurveDisplay.from_curve(
+        curve,
+        line_kwargs={"c": "black", "ms": 9},
+        random_kwargs={"ls": ":", "c": "red", "lw": 3},
+        area_kwargs={"lw": 2, "ec": "green"},
+    )
+    assert (display.line_.get_color(), display.line_.get_markersize()) == ("black", 9)
+    random = display.random_line_
+    assert (random.get_color(), random.get_linestyle(), random.get_linewidth()) == ("red", ":", 3)
+    assert display.area_.get_linewidth()[0] == 2
+
+
 @pytest.mark.parametrize(
     ("scoring", "label"),
     [

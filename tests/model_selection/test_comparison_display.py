@@ -195,3 +195,68 @@ def test_matplotlib_is_missing(table, monkeypatch):
 def test_init_keeps_what_it_gets():
     assert list(inspect.signature(TrainingComparisonDisplay).parameters) == ["panels"]
     assert vars(TrainingComparisonDisplay(panels=[1])) == {"panels": [1]}
+
+
+def test_rows_in_any_order_keep_plain_as_the_measure(table):
+    gaps = table[(table["metric"] == "sufficiency_gap") & (table["method"] == "saliency")]
+    means = gaps.set_index("training")["mean"]
+    for order in (["guided", "random order", "plain"], ["random order", "plain", "guided"]):
+        rows = gaps.set_index("training").loc[order].reset_index()
+        display = TrainingComparisonDisplay.from_comparison(rows)
+        assert display.plain_lines_[0].get_xdata() == pytest.approx([means["plain"]] * 2)
+        assert [label.get_text() for label in display.ax_.get_yticklabels()] == order
+        for container, name in zip(display.means_[0], order, strict=True):
+            assert container[0].get_xdata() == pytest.approx([means[name]])
+
+
+FAR = {"plain": [0.8, 0.9], "guided": [0.85, 0.9], "weight decay": [0.85, 0.85]}
+
+
+@pytest.mark.parametrize("chance", [0.3, 0.85])
+@pytest.mark.parametrize("n_panels", [1, 2, 3])
+def test_the_legend_fits_into_the_figure(chance, n_panels):
+    panel = {"metric": "accuracy", "method": "", "chance": chance, "values": FAR}
+    figure = TrainingComparisonDisplay(panels=[panel] * n_panels).plot().figure_
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    lowest = min(ax.get_tightbbox().y0 for ax in figure.axes)
+    assert 0 <= box.y0 < box.y1 <= lowest
+
+
+@pytest.mark.parametrize("chance", [0.3, 1.5])
+def test_words_of_chance_lie_below_the_last_row(chance):
+    display = drawn(FAR, chance)
+    display.figure_.canvas.draw()
+    words = display.chance_marks_[0].get_window_extent()
+    rows = [line.get_window_extent().y0 for line, *_ in display.means_[0]]
+    assert words.y1 < min(rows)
+    # no line shows through
+    box = display.chance_marks_[0].get_bbox_patch()
+    assert box.get_alpha() is None
+    assert display.chance_marks_[0].get_zorder() > display.plain_lines_[0].get_zorder()
+
+
+def test_dollars_in_a_label_are_dollars():
+    panel = {"metric": "cost $x$ in $", "method": "", "chance": np.nan, "values": FAR}
+    display = TrainingComparisonDisplay(panels=[panel]).plot()
+    assert not display.ax_.title.get_parse_math()
+    display.figure_.canvas.draw()
+
+
+def test_short_names_of_styles():
+    values = {"plain": [0.8, 0.9], "guided": [0.85, 0.9]}
+    panel = {"metric": "accuracy", "method": "", "chance": 0.7, "values": values}
+    display = TrainingComparisonDisplay(panels=[panel]).plot(
+        seed_kwargs={"c": "red", "lw": 3, "ms": 7},
+        mean_kwargs={"ms": 2, "c": "blue"},
+        line_kwargs={"c": "green", "ls": "-.", "lw": 4},
+    )
+    line = display.seed_lines_[0][0]
+    assert (line.get_color(), line.get_linewidth(), line.get_markersize()) == ("red", 3, 7)
+    mean = display.means_[0][0][0]
+    assert (mean.get_color(), mean.get_markersize()) == ("blue", 2)
+    plain = display.plain_lines_[0]
+    assert (plain.get_color(), plain.get_linestyle(), plain.get_linewidth()) == ("green", "-.", 4)
+    assert display.chance_marks_[0].get_color() == "green"

@@ -344,3 +344,88 @@ def test_in_a_randomized_search(search):
         random_state=0,
     ).fit(X, y)
     assert again.best_index_ in (0, 1)
+
+
+# names and units
+
+
+def chosen_without_a_warning(found, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return one_standard_error_refit(found, **options)
+
+
+OWN = {"score": "acc", "interpretability": ["suff", "compr"]}
+
+
+def test_own_names_are_gaps_that_must_all_be_zero():
+    useful = {"acc": [[0.9] * 2, [0.5] * 2], "suff": [[0, 0], [0.1] * 2]}
+    found = results(**useful, compr=[[0.5] * 2, [0.1] * 2])
+    assert chosen_without_a_warning(found, **OWN) == 0
+    # as under names that end in "gap"
+    renamed = {"score": "acc", "interpretability": ["a_gap", "b_gap"]}
+    same = results(acc=useful["acc"], a_gap=useful["suff"], b_gap=[[0.5] * 2, [0.1] * 2])
+    with pytest.warns(UserWarning, match="a_gap 0 is not above 0") as caught:
+        assert one_standard_error_refit(same, **renamed) == 0
+    assert len(caught) == 1
+    with pytest.warns(UserWarning) as caught:
+        constant = results(**useful, compr=[[0, 1e-17], [0.1] * 2])
+        assert one_standard_error_refit(constant, **OWN) == 1
+    assert "ignores its input ('suff', 'compr' 0 in every split)" in str(caught[0].message)
+
+
+def test_what_is_told_are_the_names_that_tell_it():
+    values = {"acc": [BEST, BEST], "b_gap": [[0.0, 0.0], [0.1] * 2], "mine": [[0.3] * 2] * 2}
+    with pytest.warns(UserWarning, match=r"ignores its input \('b_gap' 0 in every split\)"):
+        rule = {"score": "acc", "interpretability": ["b_gap", "mine"]}
+        assert one_standard_error_refit(results(**values), **rule) == 1
+
+
+@pytest.mark.parametrize("name", ["neg_max_sensitivity", "neg_infidelity"])
+def test_one_known_name_is_enough_without_gaps(name):
+    values = {name: [[0.0, 0.0], [-0.1, -0.1]], "pointing_game": [[0.3] * 2] * 2}
+    with pytest.warns(UserWarning, match="at chance level"):
+        assert one_standard_error_refit(results(accuracy=[BEST, BEST], **values)) == 1
+
+
+@pytest.mark.parametrize("name", ["removal_gap", "mine"])
+@pytest.mark.parametrize("unit", [1e6, 1.0, 1e-3, 1e-5])
+def test_units_of_a_gap_do_not_matter(name, unit):
+    rng = np.random.default_rng(0)
+    gaps = unit * (0.1 + rng.random((3, 2)))
+    found = {"accuracy": [BEST, [0.895] * 2, [0.895] * 2], name: gaps}
+    rule = {"score": "accuracy", "interpretability": name}
+    best = int(gaps.mean(axis=1).argmax())
+    assert chosen_without_a_warning(results(**found), **rule) == best
+    # rounding, of whatever unit, in the best of them
+    found[name] = np.where(np.arange(3)[:, None] == 0, 1e-8 * gaps, gaps)
+    with pytest.warns(UserWarning, match="at chance level"):
+        assert one_standard_error_refit(results(**found), **rule) == 1 + gaps[1:].mean(1).argmax()
+
+
+def test_a_diverged_setting_does_not_set_the_unit():
+    gaps = [[0.1] * 2, [0.2] * 2, [-1e9, 1e7]]
+    found = {"r2": [BEST, BEST, [-1e9, -1e9]], "removal_gap": gaps}
+    assert chosen_without_a_warning(results(**found)) == 1
+    found["removal_gap"][1] = [0.0, 1e-9]
+    with pytest.warns(UserWarning, match="at chance level"):
+        assert one_standard_error_refit(results(**found)) == 0
+
+
+def test_only_rounding_competes():
+    found = results(r2=[BEST, [0.5] * 2], removal_gap=[[1e-11] * 2, [0.1] * 2])
+    with pytest.warns(UserWarning) as caught:
+        assert one_standard_error_refit(found) == 1
+    assert ["at chance level" in str(warning.message) for warning in caught] == [True, False]
+
+
+def test_gaps_of_probability_have_the_rounding_of_single_precision():
+    found = results(accuracy=[BEST, BEST], sufficiency_gap=[[6e-8, -6e-8]] * 2)
+    with pytest.raises(ValueError, match="no setting can be chosen"):
+        one_standard_error_refit(found)
+
+
+def test_values_too_small_to_tell_are_told():
+    found = results(accuracy=[BEST, BEST], removal_gap=[[6e-8, 5e-8], [8e-8, 8e-8]])
+    with pytest.warns(UserWarning, match="'removal_gap' are within 1e-07 of 0. If their unit is"):
+        assert one_standard_error_refit(found) == 1

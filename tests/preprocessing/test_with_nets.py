@@ -176,5 +176,5 @@ def test_other_columns_in_a_fold_are_an_error_that_says_so(frame, encoder):
 def test_the_example_shows_what_it_should(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["mixed_types.py"])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(EXAMPLES / "mixed_types.py", run_name="__main__")
+        runpy.run_path(str(EXAMPLES / "mixed_types.py"), run_name="__main__")
     assert not ended.value.code, capsys.readouterr().err
