@@ -40,8 +40,7 @@ class Member:
 def members_of(estimator):
     """The parts that an ensemble takes the mean of, or None of any other estimator.
 
-    A regressor of a transformed target is an ensemble of one, explained in the units of the
-    transformed target.
+    A regressor of a transformed target has one part, in the units of the transformed target.
     """
     if isinstance(estimator, CalibratedClassifierCV):
         parts = [part.estimator for part in estimator.calibrated_classifiers_]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from sklearn.compose import TransformedTargetRegressor
 from skorch import NeuralNet
 
 from sgt_sklearn._random import seed_from
@@ -95,15 +96,19 @@ def explain_final(estimator, X, request):
         If what is asked does not fit.
     """
     from sgt_sklearn.inspection._ensembles import explain_members, members_of
+    from sgt_sklearn.inspection._transformed_targets import explain_transformed
 
     perturbs = request.method in METHODS and request.facts.family == "perturbation"
     if has_own_attribute(estimator) and not perturbs:
         return _by_its_own(estimator, X, request)
     if isinstance(estimator, NeuralNet):
         return _explain_net(estimator, X, request)
+    transformed = isinstance(estimator, TransformedTargetRegressor)
     # what an ensemble itself predicts; logits are those of its members
-    if perturbs and request.output in ("auto", "probability", "log_proba"):
+    if perturbs and (transformed or request.output in ("auto", "probability", "log_proba")):
         return _by_predictions(estimator, X, request)
+    if transformed:
+        return explain_transformed(estimator, X, request, explain_final)
     members = members_of(estimator)
     if members is not None:
         return explain_members(estimator, members, X, request, explain_final)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     BaggingClassifier,
     BaggingRegressor,
@@ -14,7 +15,14 @@ from sklearn.ensemble import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    PowerTransformer,
+    QuantileTransformer,
+    StandardScaler,
+)
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
 from sgt_sklearn.inspection import explain
@@ -175,9 +183,86 @@ def test_regressors():
         np.testing.assert_allclose(found.explained_output, ensemble.predict(FEW), rtol=1e-4)
         np.testing.assert_allclose(found.delta, 0, atol=0.1)
         assert found.target is None and found.output == "prediction"
-    scaled = TransformedTargetRegressor(regressor(), transformer=StandardScaler()).fit(X, TARGETS)
-    found = explain(scaled, FEW)
-    np.testing.assert_allclose(found.values, explain(scaled.regressor_, FEW).values)
+
+
+def slopes_by_hand(predict, X):
+    """Central differences of predictions, in the units of both."""
+    found = []
+    for j in range(X.shape[1]):
+        step = np.zeros(X.shape[1], dtype=np.float32)
+        step[j] = 1e-2
+        found.append((predict(X + step).astype(float) - predict(X - step).astype(float)) / 0.02)
+    return np.stack(found, axis=-1)
+
+
+@pytest.mark.parametrize("transformer", ["scaler", "function", "pipeline"])
+def test_transformed_targets_are_explained_in_units_of_y(transformer):
+    options = {
+        "scaler": {"transformer": StandardScaler()},
+        "function": {"func": halved, "inverse_func": doubled},
+        "pipeline": {"transformer": make_pipeline(MinMaxScaler(), StandardScaler())},
+    }
+    smooth = regressor().set_params(module="mlp", module__activation="tanh")
+    fitted = TransformedTargetRegressor(smooth, **options[transformer])
+    fitted.fit(X, 1000 * TARGETS + 5000)
+    slopes = slopes_by_hand(fitted.predict, FEW)
+    found = explain(fitted, FEW)
+    np.testing.assert_allclose(found.values, slopes, rtol=0.05, atol=0.02 * np.abs(slopes).max())
+    predicted = fitted.predict(FEW)
+    for method in ("integrated_gradients", "deep_lift", "shapley_value_sampling"):
+        found = explain(fitted, FEW, method=method, random_state=0)
+        np.testing.assert_allclose(found.explained_output, predicted, rtol=1e-4)
+        np.testing.assert_allclose(found.delta, 0, atol=5e-3 * np.abs(predicted).max())
+    variance = explain(fitted, FEW, method="vargrad", random_state=0).values
+    inner = explain(fitted.regressor_, FEW, method="vargrad", random_state=0).values
+    slope = np.ptp(predicted) / np.ptp(fitted.regressor_.predict(FEW))
+    np.testing.assert_allclose(variance, slope**2 * inner, rtol=1e-3)
+
+
+def halved(y):
+    return -y / 2
+
+
+def doubled(y):
+    return -2 * y
+
+
+def test_transformed_targets_of_several_outputs():
+    several = np.stack([1000 * X[:, 0], X[:, 1] - 7], axis=1)
+    fitted = TransformedTargetRegressor(regressor(), transformer=StandardScaler()).fit(X, several)
+    every = explain(fitted, FEW, method="integrated_gradients", target="all")
+    np.testing.assert_allclose(every.explained_output, fitted.predict(FEW), rtol=1e-4)
+    for j in range(2):
+        found = explain(fitted, FEW, method="integrated_gradients", target=j)
+        np.testing.assert_allclose(found.values, every.values[:, j], rtol=1e-5)
+        inner = explain(fitted.regressor_, FEW, method="integrated_gradients", target=j)
+        np.testing.assert_allclose(found.values, several[:, j].std() * inner.values, rtol=1e-5)
+    mixed = explain(fitted, FEW, target=np.array([0, 1, 0, 1, 0, 1]))
+    each = explain(fitted, FEW, target="all").values
+    np.testing.assert_allclose(mixed.values, each[np.arange(6), [0, 1] * 3], rtol=1e-5)
+    with pytest.raises(ValueError, match="index of one of the 2 outputs, or 'all'"):
+        explain(fitted, FEW)
+
+
+def test_targets_that_are_not_scaled_alone_have_no_gradients():
+    y = np.exp(TARGETS.astype(float) / 10)
+    cases = (
+        {"func": np.log, "inverse_func": np.exp},
+        {"transformer": PowerTransformer()},
+        {"transformer": QuantileTransformer(n_quantiles=10)},
+    )
+    for options in cases:
+        fitted = TransformedTargetRegressor(regressor(), **options).fit(X, y)
+        with pytest.raises(
+            TypeError, match=r"(?s)scales and shifts .*'saliency'.*'feature_ablation'"
+        ):
+            explain(fitted, FEW[:1])
+    found = explain(fitted, FEW, method="feature_ablation")
+    np.testing.assert_allclose(found.explained_output, fitted.predict(FEW), rtol=1e-6)
+    mixing = TransformedTargetRegressor(regressor(), transformer=PCA(2))
+    mixing.fit(X, np.stack([TARGETS, TARGETS + 9 * X[:, 2]], axis=1))
+    with pytest.raises(TypeError, match="scales and shifts each output"):
+        explain(mixing, FEW, target=0)
 
 
 def test_members_that_are_pipelines():
