@@ -99,8 +99,9 @@ _BLOCKS = {
         """,
     "noise_data": """
         estimator : fitted estimator, pipeline or search
-            The model to measure. A search stands for its `best_estimator_`. In a pipeline noise is
-            added to what the last step sees.
+            The model to measure. A search stands for its `best_estimator_`, an ensemble is
+            explained by the mean over its nets. In a pipeline noise is added to what the last step
+            sees.
 
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), list or dict
             Numbers, preferably of samples that are held out. Series of unequal length as for
@@ -109,7 +110,9 @@ _BLOCKS = {
     "derivatives": """
         attributions : array-like of the shape of X, or list, default=None
             Derivatives of the explained output, per unit of X. None computes them, with
-            `output="log_proba"`.
+            `output="log_proba"`; of a calibrated, bagged or voting ensemble they are those of the
+            mean of the log-probabilities of its nets, which is measured then in place of the
+            log-probability of the ensemble.
 
         method : str, default="saliency"
             Attribution method whose values are derivatives: "saliency", "path_gradient",

@@ -106,9 +106,10 @@ def infidelity(
         estimator, X, y, target=target, n_draws=n_draws, random_state=random_state
     ) as noisy:
         given = None if attributions is None else noisy.given(attributions)
+        of_members = given is None and noisy.explains_members()
         for rows in noisy.parts():
             found = _derivatives(noisy, rows, method, given)
-            values.append(_errors(noisy, rows, found, noise_level, normalize))
+            values.append(_errors(noisy, rows, found, noise_level, normalize, of_members))
     return float(np.mean(np.concatenate(values)))
 
 
@@ -199,9 +200,10 @@ def infidelity_gap(
         estimator, X, y, target=target, n_draws=n_draws, random_state=random_state
     ) as noisy:
         given = None if attributions is None else noisy.given(attributions)
+        of_members = given is None and noisy.explains_members()
         for rows in noisy.parts():
             own = _derivatives(noisy, rows, method, given)
-            noise, changes = _changes(noisy, rows, noise_level)
+            noise, changes = _changes(noisy, rows, noise_level, of_members)
             explained, by_permuted = (
                 _explained(changes, np.einsum("ndc,nc->nd", noise, each.reshape(len(rows), -1)))
                 for each in (own, noisy.permuted(own, rows))
@@ -227,7 +229,7 @@ def _normal(noisy, rows, level):
     return -level * noisy.rng.standard_normal(shape)
 
 
-def _errors(noisy, rows, attributions, level, normalize):
+def _errors(noisy, rows, attributions, level, normalize, of_members):
     """Return the infidelity of each of these samples."""
 
     def perturb(values, places):
@@ -235,7 +237,7 @@ def _errors(noisy, rows, attributions, level, normalize):
         return -noise, noisy.noisy(values, noise)
 
     return captum_infidelity(
-        lambda values, places: noisy.outputs(values, rows[places]),
+        lambda values, places: noisy.outputs(values, rows[places], of_members=of_members),
         noisy.samples.array[rows],
         attributions,
         perturb,
@@ -244,14 +246,14 @@ def _errors(noisy, rows, attributions, level, normalize):
     )
 
 
-def _changes(noisy, rows, level):
+def _changes(noisy, rows, level, of_members):
     """Return noise (n_samples, n_draws, n_cells) and what it does to the probabilities."""
     values = noisy.samples.array[rows]
     places = np.repeat(rows, noisy.n_draws)
     noise = _normal(noisy, rows, level)
     changed = noisy.noisy(np.repeat(values, noisy.n_draws, axis=0), noise)
-    change = noisy.probabilities(changed, places).reshape(len(rows), -1)
-    change = change - noisy.probabilities(values, rows)[:, None]
+    change = noisy.probabilities(changed, places, of_members=of_members).reshape(len(rows), -1)
+    change = change - noisy.probabilities(values, rows, of_members=of_members)[:, None]
     return noise.reshape(len(rows), noisy.n_draws, -1), change
 
 

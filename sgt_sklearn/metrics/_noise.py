@@ -62,8 +62,20 @@ class Noisy:
         """Return values plus noise, in units of the spread; what is on padding does not count."""
         return (values + noise * self.spread).astype(values.dtype)
 
-    def probabilities(self, values, rows):
-        """Return the probability of the explained class; of regressors the output over its sd."""
+    def explains_members(self):
+        """Return whether attributions are those of another function than the predictions.
+
+        Those of a classifier ensemble are, as the mean is that of its members' logarithms.
+        """
+        return self.unit is None and _resolve.is_mean_of_members(self.net)
+
+    def probabilities(self, values, rows, *, of_members=False):
+        """Return the probability of the explained class; of regressors the output over its sd.
+
+        `of_members` of a classifier: the geometric mean of the probabilities of its members.
+        """
+        if of_members:
+            return np.exp(self.outputs(values, rows, of_members=True))
         samples = self.samples.restore(values, rows)
         if self.unit is None:
             found = np.asarray(self.net.predict_proba(samples)).astype(np.float64)
@@ -74,8 +86,14 @@ class Noisy:
             return found.sum(axis=1)
         return found[np.arange(len(rows)), self.columns[rows]]
 
-    def outputs(self, values, rows):
-        """Return the log-probability of the explained class; of regressors the output."""
+    def outputs(self, values, rows, *, of_members=False):
+        """Return the log-probability of the explained class; of regressors the output.
+
+        `of_members` of a classifier: the mean of those of its members.
+        """
+        if of_members:
+            taken = self.samples.taken(values, rows)
+            return _resolve.explained_by_members(self.net, taken, self._labels()[rows])
         found = self.probabilities(values, rows)
         if self.unit is not None:
             return found

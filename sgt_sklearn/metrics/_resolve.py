@@ -5,7 +5,13 @@ import inspect
 import numpy as np
 from sklearn.base import is_classifier
 
-from sgt_sklearn.inspection._finals import attributions, has_own_attribute
+from sgt_sklearn.inspection._ensembles import members_of
+from sgt_sklearn.inspection._finals import (
+    Request,
+    attributions,
+    explain_final,
+    has_own_attribute,
+)
 from sgt_sklearn.inspection._methods import METHODS
 from sgt_sklearn.metrics._checks import describe
 
@@ -28,9 +34,14 @@ def check_has_probabilities(net, otherwise=None):
 def takes_tokens(net):
     """Return whether integers of two axes are ids of tokens for `net`.
 
-    They are for an estimator whose parameter `embedding` names a submodule, and for one whose
-    `module` is one of the networks for text.
+    They are for an estimator whose parameter `embedding` names a submodule, for one whose `module`
+    is one of the networks for text, and for an ensemble, a search or a regressor of a transformed
+    target if they are for a net inside.
     """
+    members = members_of(net)
+    if members is not None:
+        return any(takes_tokens(member.estimator) for member in members)
+    net = getattr(net, "best_estimator_", getattr(net, "regressor_", net))
     embedding, module = getattr(net, "embedding", None), getattr(net, "module", None)
     if isinstance(embedding, str) and embedding != "auto":
         return True
@@ -65,6 +76,28 @@ def compute_attributions(net, samples, method, target, random_state, **options):
         raise TypeError(
             f"{error} Or pass `attributions=` of shape {samples.array.shape}."
         ) from error
+
+
+def is_mean_of_members(net):
+    """Return whether attributions of `net` are the mean of those of the parts of an ensemble."""
+    return members_of(net) is not None and not has_own_attribute(net)
+
+
+def explained_by_members(net, samples, target):
+    """Return what gradients of an ensemble are those of, shape (n_samples,).
+
+    It is the weighted mean over the members of their log-probabilities of the target.
+    """
+    request = Request("saliency", target=target, output="log_proba", outputs=("input",))
+    outputs = explain_final(net, samples.whole(), request).outputs
+    if outputs is None:
+        raise TypeError(
+            "estimator must be an ensemble of skorch nets, got a "
+            f"{type(net).__name__} whose parts have a method `attribute` of their own, which does "
+            "not tell what it explains. Pass `attributions=`, derivatives of the log-probability "
+            "of the ensemble."
+        )
+    return np.asarray(outputs, dtype=np.float64).reshape(len(samples))
 
 
 def default_method(tokens):

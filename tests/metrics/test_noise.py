@@ -7,14 +7,16 @@ import captum.metrics
 import numpy as np
 import pytest
 import torch
-from sklearn.ensemble import BaggingClassifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import BaggingClassifier, VotingClassifier, VotingRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
-from sgt_sklearn import SaliencyGuidedClassifier
+from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
 from sgt_sklearn.metrics import (
     _noise,
     infidelity,
@@ -366,6 +368,74 @@ def test_ensembles_of_nets(metric, net, data):
     X, y = data
     bag = BaggingClassifier(net, n_estimators=2, random_state=0).fit(X, y)
     assert metric(bag, X, random_state=0) > 0
+
+
+def test_ensembles_are_measured_by_the_function_that_is_explained(net, data):
+    X, y = data
+    # sharper than its nets, as calibration by itself changes the probabilities
+    ensemble = CalibratedClassifierCV(net, cv=2, method="temperature").fit(X, y)
+    modules = [part.estimator.module_ for part in ensemble.calibrated_classifiers_]
+    target = ensemble.predict(X)
+
+    def explained(x):
+        return torch.stack([module(x).log_softmax(1) for module in modules]).mean(dim=0)
+
+    x = torch.from_numpy(X).requires_grad_(True)
+    explained(x)[np.arange(30), target].sum().backward()
+    gradient = x.grad.numpy()
+    noise = -0.2 * replayed(3).standard_normal((30 * 7, 6)) * X.std(axis=0)
+    places = np.repeat(np.arange(30), 7)
+    options = {"noise_level": 0.2, "n_draws": 7, "random_state": 3}
+    foretold = (noise * gradient[places]).sum(axis=1)
+
+    def change(log_proba):
+        after = log_proba(X[places] + noise)[np.arange(210), target[places]]
+        return after - log_proba(X)[places, target[places]]
+
+    of_nets = change(lambda data: explained(torch.from_numpy(data)).detach().numpy())
+    expected = np.mean((foretold - of_nets) ** 2)
+    assert infidelity(ensemble, X, **options) == pytest.approx(expected, rel=1e-5)
+    # what a caller passes explains the ensemble
+    of_ensemble = change(lambda data: np.log(ensemble.predict_proba(data)))
+    expected_given = np.mean((foretold - of_ensemble) ** 2)
+    value = infidelity(ensemble, X, attributions=gradient, **options)
+    assert value == pytest.approx(expected_given, rel=1e-5)
+    assert expected < 0.5 * expected_given
+
+
+@pytest.mark.parametrize("metric", [infidelity, infidelity_gap])
+def test_an_ensemble_of_one_net_equals_the_net(metric, net, data):
+    X, y = data
+    voting = VotingClassifier([("a", net)], voting="soft").fit(X, y)
+    expected = metric(voting.estimators_[0], X, random_state=0)
+    nested = VotingClassifier([("a", voting), ("b", "drop")], voting="soft").fit(X, y)
+    nested.estimators_ = [voting]
+    for ensemble in (voting, nested):
+        assert metric(ensemble, X, random_state=0) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", [infidelity, infidelity_gap])
+def test_transformed_targets_are_measured_in_the_units_of_predictions(metric, data):
+    X, _ = data
+    y = 4000 + 50 * X[:, 0]
+    net = SaliencyGuidedRegressor(max_epochs=3, random_state=0)
+    scaled = TransformedTargetRegressor(net, transformer=StandardScaler()).fit(X, y)
+    inside = metric(scaled.regressor_, X, random_state=0)
+    for model in (scaled, VotingRegressor([("a", scaled)]).fit(X, y)):
+        assert metric(model, X, y, random_state=0) == pytest.approx(inside, rel=1e-3)
+    log = TransformedTargetRegressor(net, func=np.log, inverse_func=np.exp).fit(X, y)
+    with pytest.raises(TypeError, match=r"pass `attributions=`"):
+        metric(log, X, y)
+    gradient = log.regressor_.attribute(X) * log.predict(X)[:, None]
+    assert metric(log, X, y, attributions=gradient, random_state=0) >= 0
+
+
+def test_ensembles_of_nets_that_explain_themselves(data, doubles):
+    X, y = data
+    bag = BaggingClassifier(doubles.LinearSoftmax(), n_estimators=2, random_state=0).fit(X, y)
+    with pytest.raises(TypeError, match=r"parts have a method `attribute` .*Pass `attributions="):
+        infidelity(bag, X)
+    assert infidelity(bag, X, attributions=np.zeros(X.shape), random_state=0) > 0
 
 
 def test_bad_input(net, data, doubles):

@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import VotingClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -21,6 +25,7 @@ from sgt_sklearn.metrics import (
     sufficiency,
     sufficiency_gap,
 )
+from sgt_sklearn.metrics._resolve import takes_tokens
 from sgt_sklearn.preprocessing import TokenEncoder, from_channels_first
 from tests.estimators.sequences import SERIES, SMALL, TEXTS
 
@@ -272,3 +277,24 @@ def test_module_of_ones_own_for_tokens(texts, device):
         assert metric(net, tokens, random_state=0, **explicit) == value
     # the fold is padded wider than its longest text, as the network needs it
     assert comprehensiveness_gap(net, tokens[:20], random_state=0) > 0.01
+
+
+def test_ensembles_of_nets_for_text_take_tokens(texts):
+    X, y = texts
+    encoder = TokenEncoder().fit(X)
+    tokens = encoder.transform(X)
+    net = fitted("text_bag", tokens, y, "cpu")
+    calibrated = CalibratedClassifierCV(FrozenEstimator(net)).fit(tokens, y)
+    search = GridSearchCV(net, {"lr": [0.01]}, cv=2)
+    voting = VotingClassifier([("a", search)], voting="soft").fit(tokens, y)
+    for ensemble in (calibrated, voting, make_pipeline(FunctionTransformer(), calibrated)):
+        for metric in (comprehensiveness_gap, sufficiency_gap):
+            value = metric(ensemble, tokens, random_state=0)
+            assert value > 0.01
+            options = {"method": "input_x_gradient", "replacement": "unknown"}
+            assert value == metric(ensemble, tokens, random_state=0, **options)
+    regressor = TransformedTargetRegressor(SaliencyGuidedRegressor("text_bag", max_epochs=1))
+    assert takes_tokens(regressor.fit(tokens, np.arange(len(X), dtype=float)))
+    # the nets of this one see texts
+    of_texts = VotingClassifier([("a", make_pipeline(TokenEncoder(), net))], voting="soft")
+    assert not takes_tokens(of_texts.fit(np.array(X), y))
