@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from sgt_sklearn.estimators._named import default_optimizer
-
 PLAIN, GUIDED, RANDOM_ORDER, WEIGHT_DECAY = "plain", "guided", "random order", "weight decay"
 CONTROLS = (RANDOM_ORDER, WEIGHT_DECAY)
 
@@ -192,8 +190,15 @@ def _learning_rate(net, params, prefix):
     if not searched.isdisjoint({f"{prefix}lr", f"{prefix}module"}):
         return {}
     if not isinstance(net.optimizer, str) and not _is_kin(net.optimizer):
-        return {"lr": default_optimizer(net.module)[1]}
+        return {"lr": _default_rate(net)}
     return {} if isinstance(net.lr, numbers.Real) else {"lr": net._optimizer_settings()[1]}
+
+
+def _default_rate(net):
+    """Learning rate that belongs to the module of a net; of nets that know none, that of AdamW."""
+    if not hasattr(net, "_optimizer_settings"):
+        return inspect.signature(_DECAYING).parameters["lr"].default
+    return clone(net).set_params(optimizer="auto", lr="auto")._optimizer_settings()[1]
 
 
 def _is_kin(optimizer):

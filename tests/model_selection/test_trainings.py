@@ -1,5 +1,7 @@
 """What each training is: a difference that is really there, and nothing else that differs."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -19,8 +21,13 @@ from sklearn.model_selection import (
     train_test_split,
 )
 from sklearn.pipeline import make_pipeline
+from skorch import NeuralNetClassifier
 
-from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
+from sgt_sklearn import (
+    SaliencyGuidedClassifier,
+    SaliencyGuidedMixin,
+    SaliencyGuidedRegressor,
+)
 from sgt_sklearn.model_selection import compare_training
 from sgt_sklearn.model_selection._trainings import make_trainings
 
@@ -29,8 +36,8 @@ pytest.importorskip("pandas")
 PREFIX = "saliencyguidedclassifier__"
 
 
-def net(**params):
-    return SaliencyGuidedClassifier(**({"max_epochs": 1} | params))
+def net(*module, **params):
+    return SaliencyGuidedClassifier(*module, **({"max_epochs": 1} | params))
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +149,24 @@ def test_options_of_another_optimizer_are_not_searched_with_weight_decay():
     built = {name: t.build(0) for name, t in make_trainings(search, ["weight decay"]).items()}
     assert built["weight decay"].param_grid == {f"{PREFIX}optimizer__eps": [1e-8]}
     assert built["plain"].param_grid == search.param_grid
+
+
+class Plain(SaliencyGuidedMixin, NeuralNetClassifier):
+    """A net without settings found for its module."""
+
+
+@pytest.mark.parametrize(
+    ("estimator", "lr"),
+    [
+        (net("gru", optimizer=torch.optim.SGD, lr=0.5), 5e-3),
+        (net("gru", optimizer=functools.partial(torch.optim.Adam, eps=1e-6), lr=0.5), 0.5),
+        (Plain(torch.nn.Linear, lr=0.5), 1e-3),
+        (Plain(torch.nn.Linear, lr=0.5, optimizer=torch.optim.RAdam), 0.5),
+    ],
+)
+def test_the_rate_of_weight_decay(estimator, lr):
+    built = make_trainings(estimator, ["weight decay"])["weight decay"].build(0)
+    assert built.lr == lr
 
 
 def test_weight_decay_has_no_equal_of_lbfgs(flowers):
