@@ -2,8 +2,10 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 
 import numpy as np
+import torch
 from skorch.utils import to_numpy
 
 from sgt_sklearn._random import seed_from
@@ -68,6 +70,20 @@ class Attributed:
     classes: np.ndarray | None = None
 
 
+def _outside_of_inference_mode(function):
+    """Run a function outside of a caller's inference mode, in which nothing has a gradient."""
+
+    @wraps(function)
+    def run(*args, **options):
+        if not torch.is_inference_mode_enabled():
+            return function(*args, **options)
+        with torch.inference_mode(False):
+            return function(*args, **options)
+
+    return run
+
+
+@_outside_of_inference_mode
 def attribute_net(
     net,
     X,
@@ -111,7 +127,8 @@ def attribute_net(
     """
     plain, of_tokens = explainers
     view = ExplainedNet(net, copied=plain.copied, inner=plain.inner)
-    inputs = view.tensors(X)
+    inputs = map_arrays(_normal, view.tensors(X))
+    view.check_entries(inputs)
     x, _ = split_input(inputs, view.guided_input)
     embedding = view.embedding(x)
     settings = (view, method, output, options or {}, batch_size)
@@ -158,6 +175,12 @@ def attribute_net(
         "prediction" if view.likelihood == "gaussian" else output,
         view.classes,
     )
+
+
+def _normal(tensor):
+    """A tensor that can have a gradient, though one of inference mode may come in."""
+    is_inference = isinstance(tensor, torch.Tensor) and tensor.is_inference()
+    return tensor.clone() if is_inference else tensor
 
 
 class AttributionMixin:

@@ -1,6 +1,7 @@
 """What an explanation asks of a skorch net, ours or any other."""
 
 import copy
+from collections.abc import Mapping
 from contextlib import nullcontext
 
 import numpy as np
@@ -75,6 +76,16 @@ class ExplainedNet:
         """X as the tensors that the module gets, floating-point ones in its dtype."""
         prepare = getattr(self.original, "_attribution_input", None)
         return input_tensors(X, self.dtype) if prepare is None else prepare(X)
+
+    def check_entries(self, inputs):
+        """Refuse a dict of which nothing says what is explained."""
+        unnamed = isinstance(inputs, Mapping) and "X" not in inputs
+        if unnamed and not hasattr(self.net, "guided_input"):
+            raise ValueError(
+                f"X must have the entry 'X', which is explained, got {sorted(map(str, inputs))}: "
+                "pass an array, or fit a class of SaliencyGuidedMixin and "
+                f"{type(self.net).__name__}, whose parameter guided_input names another entry."
+            )
 
     def embedding(self, x):
         """The submodule that embeds token ids, or None where x needs none."""

@@ -1,5 +1,6 @@
 """Baselines by name: what features are compared with, or replaced by."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -99,9 +100,14 @@ def baseline_for_array(baseline, method, options, seed, x):
     if METHODS[method].baseline is None:
         return x
     if not isinstance(baseline, str):
-        return np.asarray(baseline, dtype=x.dtype)
+        baseline = np.asarray(baseline, dtype=x.dtype)
+        return baseline if baseline.ndim else np.full_like(x[:1], baseline)
     if baseline == "zeros":
         return np.zeros_like(x[:1])
     if baseline == "marginal":
         return marginal(x, None, None, options, seed)
+    if np.isnan(x).any():
+        with warnings.catch_warnings():  # a column without any value has no mean
+            warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+            return np.nanmean(x, axis=0, keepdims=True)
     return np.broadcast_to(FeatureStatistics.from_array(x).mean, x.shape[1:])[None]

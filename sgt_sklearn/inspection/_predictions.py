@@ -5,12 +5,17 @@ import torch
 from scipy.sparse import issparse
 from sklearn.base import is_classifier
 
+from sgt_sklearn._series import is_ragged
 from sgt_sklearn.estimators._attribute import Attributed
 from sgt_sklearn.inspection._baselines import baseline_for_array
 from sgt_sklearn.inspection._methods import ALL_OUTPUTS
 
 # rows of a call of predict: those of trees cost little, and a call does
 _ROWS = 4096
+_UNEQUAL = (
+    "X must be series of one length to explain predictions, got series of unequal length. "
+    "Of an ensemble of nets use output='logit', which explains the nets, as they know padding."
+)
 
 
 class Predictions:
@@ -38,6 +43,7 @@ class Predictions:
         self.columns = getattr(X, "columns", None)
         self.container = type(X)
         self.index = getattr(X, "index", None)
+        self.dtype = _float_type(X)
         self.classes = getattr(estimator, "classes_", None)
         if output not in ("auto", *ALL_OUTPUTS):
             raise ValueError(f"output must be 'auto' or one of {ALL_OUTPUTS}, got {output!r}.")
@@ -54,7 +60,8 @@ class Predictions:
             if not probabilities and not scores:
                 raise TypeError(
                     "estimator must have a method `predict_proba` or `decision_function` to be "
-                    f"explained, got {name}."
+                    f"explained, got {name}. Of an ensemble of nets output='logit' explains the "
+                    "mean over the nets."
                 )
             output = "probability" if probabilities else "logit"
         if output in ("probability", "log_proba"):
@@ -82,6 +89,7 @@ class Predictions:
         return np.concatenate([self.estimator.predict(self._contained(part)) for part in parts])
 
     def _contained(self, array):
+        array = array.astype(self.dtype, copy=False)
         if self.columns is None:
             return array
         keyword = "columns" if hasattr(self.container, "iloc") else "schema"
@@ -138,24 +146,42 @@ def explain_predictions(estimator, X, request):
         If the target is unknown.
     """
     from sgt_sklearn.inspection._perturbed import perturbed
+    from sgt_sklearn.inspection._token_predictions import hidden_tokens, token_lengths
 
     scores = Predictions(estimator, X, request.output)
-    x = _numbers(X)
-    baseline = baseline_for_array(
-        request.baseline, request.method, request.options, request.seed, x
-    )
-    at_input = scores(x)
-    baseline = _broadcast(baseline, x)
+    lengths = token_lengths(estimator, X)
+    if lengths is None:
+        x, inside = _numbers(X), None
+        baseline = baseline_for_array(
+            request.baseline, request.method, request.options, request.seed, x
+        )
+        baseline = _broadcast(baseline, x)
+    else:
+        x = np.asarray(X)
+        scores.dtype = x.dtype
+        inside = torch.as_tensor(np.arange(x.shape[1]) < lengths[:, None])
+        baseline = hidden_tokens(request, x, lengths)
+    at_input = _at(scores, x)
     n_columns = at_input.shape[1]
     every = isinstance(request.target, str) and request.target == "all"
     index = None if every else _index(request.target, scores, x, at_input)
     wanted = [np.full(len(x), j) for j in range(n_columns)] if every else [index]
     samples, start = torch.tensor(x), torch.tensor(np.array(baseline))
+    shown, hidden, in_place = samples, start, None
+    missing = np.isnan(x).any() or np.isnan(baseline).any()
+    if (missing or inside is not None) and request.method != "feature_permutation":
+        # captum multiplies what it hides by zero, which NaN survives and ids do not stand for:
+        # perturb what is there
+        shown = torch.ones(samples.shape, dtype=torch.float64)
+        hidden = torch.zeros_like(shown[:1])
+        in_place = start.expand_as(samples)
     values = []
     for columns in wanted:
         places = torch.as_tensor(columns)
 
         def evaluate(data, rows, places=places):
+            if in_place is not None:
+                data = torch.where(data > 0.5, samples[rows], in_place[rows])
             found = torch.as_tensor(scores(data.numpy()))
             return found.gather(1, places[rows][:, None])[:, 0]
 
@@ -164,10 +190,10 @@ def explain_predictions(estimator, X, request):
                 perturbed(
                     request.method,
                     evaluate,
-                    samples,
-                    start,
+                    shown,
+                    hidden,
                     mask=request.labels,
-                    valid=None,
+                    valid=inside,
                     options=request.options,
                     n_rows=request.batch_size or _ROWS,
                 ).numpy()
@@ -180,15 +206,23 @@ def explain_predictions(estimator, X, request):
     return Attributed(
         np.stack(values, axis=1) if every else values[0],
         x,
-        None,
+        lengths,
         False,
         index,
         outputs,
         baseline_outputs,
         start,
+        tokens=lengths is not None,
         output=scores.output,
         classes=scores.classes,
     )
+
+
+def _float_type(X):
+    """Floating-point type of X, which modules of torch insist on, or float64 for other types."""
+    dtype = np.asarray(X).dtype if hasattr(X, "columns") else getattr(X, "dtype", None)
+    floating = isinstance(dtype, np.dtype) and dtype.kind == "f"
+    return dtype if floating else np.dtype(np.float64)
 
 
 def _picked(scores, index):
@@ -201,18 +235,29 @@ def _numbers(X):
     try:
         x = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:
+        if is_ragged(X):
+            raise TypeError(_UNEQUAL) from error
         raise TypeError(
             f"X must be numeric where the final estimator sees it, got {error}. Put an encoder "
             "before it, in one pipeline."
         ) from error
     if x.ndim < 2 or not len(x):
         raise ValueError(f"X must have rows and features, got shape {x.shape}.")
-    if np.isnan(x).any():
-        raise ValueError(
-            "X must be finite where the final estimator sees it, got NaN: put an imputer before "
-            "it, in one pipeline."
-        )
+    if x.ndim == 3 and np.isnan(x).any():
+        raise ValueError(_UNEQUAL)
     return x
+
+
+def _at(scores, x):
+    try:
+        return scores(x)
+    except ValueError as error:
+        if not np.isnan(x).any():
+            raise
+        raise ValueError(
+            f"X must be finite for {type(scores.estimator).__name__}, got NaN: put an imputer "
+            "before it, in one pipeline."
+        ) from error
 
 
 def _broadcast(baseline, x):

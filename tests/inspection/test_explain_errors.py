@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
@@ -153,8 +154,62 @@ def test_what_any_estimator_cannot_explain(forest):
         explain(several, X, method="feature_ablation")
     with pytest.raises(TypeError, match="X must be numeric where the final estimator sees it"):
         explain(forest, np.full((3, 4), "text"), method="feature_ablation")
-    with pytest.raises(ValueError, match=r"X must be finite .*got NaN: put an imputer"):
-        explain(forest, np.where(X > 2, np.nan, X) * [np.nan, 1, 1, 1], method="feature_ablation")
+    logistic = LogisticRegression().fit(X, Y)
+    with pytest.raises(ValueError, match=r"X must be finite for Logist.*NaN: put an imputer"):
+        explain(logistic, np.where(X > 1, np.nan, X), method="feature_ablation")
+
+
+def test_series_of_unequal_length_in_an_ensemble():
+    series = [RNG.standard_normal((n, 2)).astype(np.float32) for n in [2, 3] * 4]
+    padded = np.full((8, 3, 2), np.nan, dtype=np.float32)
+    for row, x in zip(padded, series, strict=True):
+        row[: len(x)] = x
+    net = SaliencyGuidedClassifier("tcn", max_epochs=1, random_state=0, module__channels=(4,))
+    for form, error in ((series, TypeError), (padded, ValueError)):
+        ensemble = CalibratedClassifierCV(net, cv=2).fit(form, np.arange(8) // 2 % 2)
+        with pytest.raises(error, match=r"series of one length.*got series.*use output='logit'"):
+            explain(ensemble, form, method="feature_ablation")
+        found = explain(ensemble, form, method="feature_ablation", output="logit")
+        members = [part.estimator for part in ensemble.calibrated_classifiers_]
+        each = [
+            explain(m, form, method="feature_ablation", target=found.target).values
+            for m in members
+        ]
+        np.testing.assert_allclose(found.values, np.mean(each, axis=0), atol=1e-6)
+
+
+def test_votes_have_no_probability():
+    voting = VotingClassifier([("a", SaliencyGuidedClassifier(max_epochs=1))]).fit(X, Y)
+    with pytest.raises(TypeError, match=r"`predict_proba` or .*output='logit' explains"):
+        explain(voting, X, method="feature_ablation")
+    assert explain(voting, X, method="feature_ablation", output="logit").shape == (20, 4)
+
+
+def test_entries_that_nobody_named():
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 2)
+
+        def forward(self, a, b):
+            return self.layer(a + b)
+
+    net = NeuralNetClassifier(Sum, criterion=nn.CrossEntropyLoss).initialize()
+    for method in ("saliency", "feature_ablation"):
+        with pytest.raises(
+            ValueError, match=r"must have the entry 'X'.*got \['a', 'b'\].*Saliency"
+        ):
+            explain(net, {"a": X, "b": X}, method=method)
+
+
+@pytest.mark.parametrize("method", ["saliency", "smooth_grad", "deep_lift", "gradient_shap"])
+def test_the_inference_mode_of_the_caller_changes_nothing(net, method):
+    expected = explain(net, X, method=method, random_state=0)
+    with torch.inference_mode():
+        found = explain(net, X, method=method, random_state=0)
+        of_tensor = explain(net, torch.as_tensor(X).clone(), method=method, random_state=0)
+    np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(of_tensor.values, expected.values)
 
 
 def test_a_class_of_a_regressor():

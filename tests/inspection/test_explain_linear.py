@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor, VotingRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingRegressor,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.model_selection import FixedThresholdClassifier
 from skorch import (
@@ -395,3 +400,32 @@ def test_the_target_of_a_label_for_each_step_names_them_all():
     for method in ("saliency", "feature_ablation"):
         found = explain(net, series, method=method)
         assert found.target.tolist() == [", ".join(map(str, row)) for row in labels]
+
+
+def test_missing_values_of_estimators_that_take_them():
+    """Values by hand, where a missing value is hidden by the mean and may hide others."""
+    holes = X.astype(np.float64)
+    holes[::3, 0] = holes[1::4, 2] = np.nan
+    y = np.isnan(holes[:, 0]) * 3.0 + X[:, 1]
+    trees = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=2).fit(holes, y)
+    mean = np.nanmean(holes, axis=0)
+    for baseline, at in (
+        ("auto", mean),
+        ("zeros", np.zeros(4)),
+        (np.full(4, np.nan),) * 2,
+        (0.5, np.full(4, 0.5)),
+    ):
+        expected = np.empty_like(holes)
+        for column in range(4):
+            hidden = holes.copy()
+            hidden[:, column] = at[column]
+            expected[:, column] = trees.predict(holes) - trees.predict(hidden)
+        found = explain(trees, holes, method="feature_ablation", baseline=baseline)
+        np.testing.assert_allclose(found.values, expected, atol=1e-5)
+        shares = explain(
+            trees, holes, method="shapley_value_sampling", baseline=baseline, random_state=0
+        )
+        np.testing.assert_allclose(shares.delta, 0, atol=1e-5)
+    assert np.abs(expected[:, [0, 1]]).max() > 0.1
+    for method in ("feature_permutation", "occlusion", "kernel_shap", "lime"):
+        assert np.isfinite(explain(trees, holes, method=method, random_state=0).values).all()
