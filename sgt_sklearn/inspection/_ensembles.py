@@ -149,7 +149,7 @@ def _explain_member(member, X, request, classes, index, explain):
     if member.columns is not None:
         sources = member.columns if sources is None else member.columns[sources]
         request = _at_columns(request, member.columns)
-    if np.array_equal(sources, np.arange(np.shape(X)[-1])):
+    if sources is not None and np.array_equal(sources, np.arange(np.shape(X)[-1])):
         sources = None
     labels = None
     if sources is not None and request.facts.family == "perturbation":
