@@ -129,7 +129,8 @@ def infidelity_gap(
     r"""Infidelity of permuted attributions above that of the attributions, on the same model.
 
     Higher is better: the attribution foretells what noise does to the probability, and the same
-    numbers on other cells do not.
+    numbers on other cells do not. A steep model that was fitted to noise can win: read it beside a
+    score.
 
     Parameters
     ----------
@@ -163,6 +164,7 @@ def infidelity_gap(
     --------
     infidelity : The error itself.
     make_interpretability_scorer : Use the gap in a search, as "neg_infidelity".
+    removal_curve : Its gap is about 0 for a model that was fitted to noise.
 
     Notes
     -----
@@ -175,6 +177,12 @@ def infidelity_gap(
     random scores 0 on average, and a model that hardly reacts to its input scores next to nothing,
     as there is little to explain. Infidelity itself, with or without normalisation by the change
     of the output, is won by such a model.
+
+    The gap grows with the steepness of the model, right or wrong: on breast_cancer (250 rows, two
+    seeds) it was .009 and .014 for a network of accuracy .97 and .98, .029 and .033 for the same
+    training on permuted labels, .078 and .074 where that went on for 200 epochs in place of 50. So
+    it compares models only among those that score as well; see
+    :func:`~sgt_sklearn.model_selection.one_standard_error_refit`.
 
     References
     ----------

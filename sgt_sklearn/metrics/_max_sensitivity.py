@@ -111,7 +111,8 @@ def max_sensitivity_gap(
     r"""Change of the attribution under noise, below that to permuted attributions, same model.
 
     Higher is better: attributions of a sample and of its noisy copies agree more than those of the
-    sample and the same numbers on other cells, and the predictions are not all the same.
+    sample and the same numbers on other cells, and the predictions are not all the same. A
+    confident model that was fitted to noise can win: read it beside a score.
 
     Parameters
     ----------
@@ -143,6 +144,7 @@ def max_sensitivity_gap(
     --------
     max_sensitivity : The relative change itself.
     make_interpretability_scorer : Use the gap in a search, as "neg_max_sensitivity".
+    removal_curve : Its gap is about 0 for a model that was fitted to noise.
 
     Notes
     -----
@@ -159,6 +161,11 @@ def max_sensitivity_gap(
     :math:`w` the attributions of a model that hardly reacts to its input are as good as any:
     sensitivity is relative to their size, so that it says nothing about whether there is anything
     to explain.
+
+    The gap grows with the confidence of the model, right or wrong: on 20 features of which 5 tell
+    the class (250 rows, two seeds) it was .63 and .48 for a network of accuracy .88 and .73, .54
+    and .51 for one trained for 200 epochs on permuted labels. So it compares models only among
+    those that score as well; see :func:`~sgt_sklearn.model_selection.one_standard_error_refit`.
 
     References
     ----------

@@ -52,17 +52,17 @@ _METRICS = {
 } | {metric.__name__: (of_estimator(metric), metric) for metric in _RELEVANCE}
 
 _RAW = (
-    "a measure that a useless model cannot win, got {name!r}: its raw value follows the "
+    "a measure that no model wins by ignoring its input, got {name!r}: its raw value follows the "
     "confidence and brittleness of the model, and one that ignores its input has perfect "
     "sufficiency. Use '{name}_gap', the same against a random order."
 )
 _BEST_WITHOUT = (
-    "a measure that a useless model cannot win, got {name!r}: one that ignores its input has the "
-    "best value. Use '%s', the same against a control on the same model."
+    "a measure that no model wins by ignoring its input, got {name!r}: one that does has the best "
+    "value. Use '%s', the same against a control on the same model."
 )
 _SPREAD = (
-    "a measure that a useless model cannot win, got {name!r}: a model that ignores nearly all of "
-    "its input can be the sparsest. Measure it beside a score, with "
+    "a measure that no model wins by ignoring its input, got {name!r}: one that ignores nearly "
+    "all of its input can be the sparsest. Measure it beside a score, with "
     "`{name}(estimator.attribute(X, standardized=True))`, or pass a callable (estimator, X, y)."
 )
 _CURVES = (
@@ -198,9 +198,9 @@ def make_interpretability_scorer(metric, **kwargs):
     Raises
     ------
     ValueError
-        If no scorer has that name, or the metric cannot rank models: raw comprehensiveness,
-        sufficiency, infidelity, sensitivity and consistency, how attributions are spread, and
-        what is no single number.
+        If no scorer has that name, or the metric cannot rank models as one that ignores its input
+        can win: raw comprehensiveness, sufficiency, infidelity, sensitivity and consistency, and
+        how attributions are spread; or as it is no single number.
     TypeError
         If `metric` is neither a string nor callable, or the metric does not know a keyword.
 
@@ -214,11 +214,20 @@ def make_interpretability_scorer(metric, **kwargs):
 
     Notes
     -----
-    A constant predictor scores 0 with every named scorer that needs no known relevance, and chance
-    with the others. "neg_infidelity" and "neg_max_sensitivity" are the negatives of infidelity and
-    sensitivity above those of permuted attributions: the bare negatives are largest, 0, for a
-    constant predictor. :func:`gini_sparseness` is no scorer: a model that ignores nearly all of
-    its input can be the sparsest.
+    A constant predictor scores 0 with every named scorer that needs no known relevance. With the
+    others it scores chance, but for "relevance_mass_accuracy", where it scores 0: attributions
+    that are all 0 have no mass. "neg_infidelity" and "neg_max_sensitivity" are the negatives of
+    infidelity and sensitivity above those of permuted attributions: the bare negatives are
+    largest, 0, for a constant predictor. :func:`gini_sparseness` is no scorer: a model that
+    ignores nearly all of its input can be the sparsest.
+
+    What ignores its input wins none of them, but what was fitted to noise does not ignore it.
+    "removal_gap" alone needs true targets, and is about 0 for a model of permuted labels. The
+    other gaps do not know whether predictions are right; "neg_infidelity" and
+    "neg_max_sensitivity" grow with the steepness of the model, and are often best for one that has
+    fitted noise (see :func:`infidelity_gap`). Use them beside a score:
+    :func:`~sgt_sklearn.model_selection.one_standard_error_refit` chooses by a gap only among the
+    settings that score as well as the best.
 
     Relevance is compared with :func:`sgt_sklearn.inspection.explain` of the estimator,
     standardised and, in a pipeline, folded onto the original columns: a mask has the shape of its

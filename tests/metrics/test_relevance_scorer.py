@@ -75,10 +75,14 @@ def test_scorer_equals_its_metric(data, device, name):
 def test_constant_predictor_has_chance(doubles, data):
     X, y, relevance = data
     constant = doubles.LinearSoftmax(np.zeros((2, 8))).fit(X, y)
-    value = get_interpretability_scorer("relevance_roc_auc")(constant, X, relevance=relevance)
-    assert value == 0.5
-    value = requested_value(constant, X, relevance)
-    assert value == pytest.approx(relevance.mean(), abs=1e-12)
+    chance = dict.fromkeys(NAMES, relevance.mean())
+    # no attribution lies anywhere
+    chance |= {"relevance_roc_auc": 0.5, "relevance_mass_accuracy": 0.0}
+    for name, expected in chance.items():
+        value = get_interpretability_scorer(name)(constant, X, relevance=relevance)
+        assert value == pytest.approx(expected, abs=1e-12)
+    notes = " ".join(make_interpretability_scorer.__doc__.split())
+    assert '"relevance_mass_accuracy", where it scores 0' in notes
 
 
 def requested_value(estimator, X, relevance, **options):

@@ -1,9 +1,10 @@
-"""No scorer prefers a network that has learned to ignore its input."""
+"""No scorer prefers a network that ignores its input; what was fitted to noise can win some."""
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_classification
+from sklearn.model_selection import GridSearchCV
 
 from sgt_sklearn import SaliencyGuidedClassifier
 from sgt_sklearn.metrics import (
@@ -12,6 +13,7 @@ from sgt_sklearn.metrics import (
     masking_consistency,
     sufficiency,
 )
+from sgt_sklearn.model_selection import one_standard_error_refit
 
 SCORERS = [
     "comprehensiveness_gap",
@@ -60,3 +62,41 @@ def test_scorers_do_not(nets, name):
     assert min(scores["plain"], scores["guided"]) > 10 * abs(scores["useless"])
     assert min(scores["plain"], scores["guided"]) > 0.005
     assert scores["constant"] == 0.0
+
+
+class OfPermutedLabels(SaliencyGuidedClassifier):
+    """A network that can be fitted to noise."""
+
+    def __init__(self, *args, permuted=False, **params):
+        super().__init__(*args, **params)
+        self.permuted = permuted
+
+    def fit(self, X, y, **fit_params):
+        labels = np.random.default_rng(0).permutation(y) if self.permuted else y
+        return super().fit(X, labels, **fit_params)
+
+
+def test_what_was_fitted_to_noise_wins_alone_but_not_beside_a_score():
+    X, y = make_classification(240, 20, n_informative=5, n_redundant=0, random_state=0)
+    # more epochs, so that the noise is learned
+    grid = [{"permuted": [False]}, {"permuted": [True], "max_epochs": [80]}]
+    search = GridSearchCV(
+        OfPermutedLabels(max_epochs=10, consistency_weight=0.0, random_state=0),
+        grid,
+        cv=2,
+        scoring={
+            "accuracy": "accuracy",
+            "neg_infidelity": get_interpretability_scorer("neg_infidelity"),
+            "removal_gap": get_interpretability_scorer("removal_gap"),
+        },
+        refit=one_standard_error_refit(score="accuracy", interpretability="neg_infidelity"),
+    ).fit(X.astype(np.float32), y)
+    right, noise = range(2)
+    accuracy, infidelity_gap, removal = (
+        search.cv_results_[f"mean_test_{name}"]
+        for name in ("accuracy", "neg_infidelity", "removal_gap")
+    )
+    assert accuracy[right] > accuracy[noise] + 0.2
+    assert infidelity_gap[noise] > 1.2 * infidelity_gap[right]
+    assert search.best_index_ == right
+    assert removal[right] > 0.05 > removal[noise]
