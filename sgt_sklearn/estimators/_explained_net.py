@@ -12,7 +12,7 @@ from skorch.utils import to_tensor
 
 from sgt_sklearn.attribution import first_output, logits_from
 from sgt_sklearn.estimators._inputs import as_columns, cast_floats, map_arrays, writable
-from sgt_sklearn.estimators._parameters import infer_likelihood, unwrap
+from sgt_sklearn.estimators._parameters import infer_likelihood, is_auto, unwrap
 from sgt_sklearn.estimators._tokens import embedding_of
 from sgt_sklearn.modules import StandardizedInput
 
@@ -110,6 +110,14 @@ class ExplainedNet:
             likelihood=self.likelihood,
             probabilities=self.probabilities,
         )
+
+    def compared(self, logits):
+        """What `predict` takes the largest of; with labels of steps these are no logits."""
+        classifies = isinstance(self.net, NeuralNetClassifier)
+        if not classifies or (logits.ndim == 2 and is_auto(self.net.predict_nonlinearity)):
+            return logits
+        output = logits.exp() if self.probabilities else logits
+        return self.net._get_predict_nonlinearity()(output)
 
     def label_index(self, label):
         """Index of the output that a label names."""

@@ -65,7 +65,7 @@ class Scalars:
     def predicted(self, logits):
         """Scalar of what the net predicts, in a regression of the only output or of their sum."""
         if self.likelihood == "categorical":
-            return Scalar(self._observed, logits.argmax(1))
+            return Scalar(self._observed, self.net.compared(logits).argmax(1))
         if self.likelihood == "bernoulli":
             threshold = self.net.threshold
             above = logits > 0 if threshold == 0.5 else torch.sigmoid(logits) > threshold

@@ -15,7 +15,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
-from sgt_sklearn.inspection import explain
+from sgt_sklearn.inspection import Explanation, explain
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((20, 4)).astype(np.float32)
@@ -157,6 +157,12 @@ def test_what_any_estimator_cannot_explain(forest):
     logistic = LogisticRegression().fit(X, Y)
     with pytest.raises(ValueError, match=r"X must be finite for Logist.*NaN: put an imputer"):
         explain(logistic, np.where(X > 1, np.nan, X), method="feature_ablation")
+
+
+def test_groups_of_cells_have_the_shape_of_a_sample():
+    options = {"data": X, "kind": "tabular", "method": "kernel_shap", "output": "logit"}
+    with pytest.raises(ValueError, match=r"each cell of a sample, shape \(4,\), got shape \(3,\)"):
+        Explanation(X, groups=[0, 1, 1], **options)
 
 
 def test_series_of_unequal_length_in_an_ensemble():

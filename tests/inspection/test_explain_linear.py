@@ -393,13 +393,20 @@ def test_the_target_of_a_label_for_each_step_names_them_all():
             return self.layer(x).transpose(1, 2)
 
     series = RNG.standard_normal((5, 4, 2)).astype(np.float32)
-    # the softmax of skorch is over the last axis, that of steps
-    net = NeuralNetClassifier(Steps, criterion=nn.CrossEntropyLoss, predict_nonlinearity=None)
-    labels = net.initialize().predict(series)
-    assert labels.shape == (5, 4) and (labels == 0).any()
-    for method in ("saliency", "feature_ablation"):
-        found = explain(net, series, method=method)
-        assert found.target.tolist() == [", ".join(map(str, row)) for row in labels]
+    y = RNG.integers(0, 3, (5, 4))
+    guided = SaliencyGuidedClassifier(
+        Steps, criterion=nn.CrossEntropyLoss, max_epochs=1, random_state=0
+    ).fit(series, y)
+    plain_net = NeuralNetClassifier(Steps, criterion=nn.CrossEntropyLoss).initialize()
+    reversed_net = plain(predict_nonlinearity=torch.neg)
+    for net in (guided, plain_net):
+        labels = net.predict(series)
+        assert labels.shape == (5, 4) and (labels == 0).any()
+        for method in ("saliency", "feature_ablation"):
+            found = explain(net, series, method=method)
+            assert found.target.tolist() == [", ".join(map(str, row)) for row in labels]
+    found = explain(reversed_net, X)
+    np.testing.assert_array_equal(found.target, reversed_net.predict(X))
 
 
 def test_missing_values_of_estimators_that_take_them():
