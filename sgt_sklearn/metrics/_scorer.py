@@ -57,7 +57,7 @@ _RAW = (
     "sufficiency. Use '{name}_gap', the same against a random order."
 )
 _BEST_WITHOUT = (
-    "a measure that no model wins by ignoring its input, got {name!r}: one that does has the best "
+    "a measure that no model wins by ignoring its input, got {name!r}: a constant one has the best "
     "value. Use '%s', the same against a control on the same model."
 )
 _SPREAD = (
