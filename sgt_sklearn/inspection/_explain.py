@@ -48,7 +48,8 @@ def explain(
         A net of this library or any other skorch net; a pipeline or search that ends in one, which
         is explained in the space that the net sees and named by the steps before; a calibrated,
         bagged or voting ensemble, explained by the mean over its nets for the class that the
-        ensemble predicts. Methods that perturb take any estimator that predicts.
+        ensemble predicts; a regressor of a transformed target, in units of y. Methods that perturb
+        take any estimator that predicts.
 
     X : array-like of shape (n_samples, ...)
         Inputs, as for `estimator.predict`.
@@ -125,7 +126,7 @@ def explain(
         If the estimator is not fitted.
     ValueError
         If a name, label or shape is unknown or does not fit, or the method cannot explain such an
-        output.
+        output, or an ensemble holds pipelines that do not tell where columns go.
     TypeError
         If the method has no such option, needs gradients that the estimator does not have (use
         "feature_ablation"), or does not work with the layers of the module.

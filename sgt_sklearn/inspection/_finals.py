@@ -103,11 +103,10 @@ def explain_final(estimator, X, request):
         return _by_its_own(estimator, X, request)
     if isinstance(estimator, NeuralNet):
         return _explain_net(estimator, X, request)
-    transformed = isinstance(estimator, TransformedTargetRegressor)
     # what an ensemble itself predicts; logits are those of its members
-    if perturbs and (transformed or request.output in ("auto", "probability", "log_proba")):
+    if perturbs and request.output in ("auto", "probability", "log_proba"):
         return _by_predictions(estimator, X, request)
-    if transformed:
+    if isinstance(estimator, TransformedTargetRegressor):
         return explain_transformed(estimator, X, request, explain_final)
     members = members_of(estimator)
     if members is not None:

@@ -239,7 +239,8 @@ def _numbers(X):
             raise TypeError(_UNEQUAL) from error
         raise TypeError(
             f"X must be numeric where the final estimator sees it, got {error}. Put an encoder "
-            "before it, in one pipeline."
+            "before it, in one pipeline; of an ensemble of pipelines output='logit' explains the "
+            "mean over them."
         ) from error
     if x.ndim < 2 or not len(x):
         raise ValueError(f"X must have rows and features, got shape {x.shape}.")

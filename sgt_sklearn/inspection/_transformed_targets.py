@@ -6,6 +6,7 @@ import numpy as np
 
 from sgt_sklearn.estimators._attribute import Attributed
 from sgt_sklearn.inspection._ensembles import explain_members, members_of
+from sgt_sklearn.inspection._predictions import explain_predictions
 
 # where the inverse of the transformer is looked at, in widths of what is predicted
 _GRID = np.linspace(-2, 2, 9)
@@ -13,7 +14,7 @@ _TOLERANCE = 1e-5
 
 
 def explain_transformed(estimator, X, request, explain):
-    """Explain a TransformedTargetRegressor by gradients of its regressor.
+    """Explain a TransformedTargetRegressor by its regressor.
 
     Parameters
     ----------
@@ -38,7 +39,17 @@ def explain_transformed(estimator, X, request, explain):
     ValueError
         If there are several outputs and the target names none.
     """
-    slope, intercept = _affine(estimator, X, request.method)
+    found = _affine(estimator, X)
+    if found is None and request.facts.family == "perturbation":
+        return explain_predictions(estimator, X, request)
+    if found is None:
+        raise TypeError(
+            "estimator must have a transformer that scales and shifts each output, such as "
+            f"StandardScaler, for method={request.method!r}, which needs gradients, got "
+            f"{estimator.transformer_!r:.80}. Use method='feature_ablation', which explains what "
+            "`predict` returns."
+        )
+    slope, intercept = found
     target = request.target
     named = isinstance(target, str)
     if named and target == "predicted" and len(slope) > 1:
@@ -62,8 +73,8 @@ def explain_transformed(estimator, X, request, explain):
     return Attributed(**{**vars(found), **outputs, "values": values * factor})
 
 
-def _affine(estimator, X, method):
-    """Slope and intercept of y in each output of the regressor."""
+def _affine(estimator, X):
+    """Slope and intercept of y in each output of the regressor, or None where y is no line."""
     predicted = np.asarray(estimator.regressor_.predict(X), dtype=np.float64)
     predicted = predicted.reshape(len(predicted), -1)
     middle = predicted.mean(axis=0)
@@ -80,9 +91,4 @@ def _affine(estimator, X, method):
         allowed = _TOLERANCE * np.abs(slope * width) + 1e-9 * np.abs(y)
         if (np.abs(points * slope + intercept - y) <= allowed).all():
             return slope, intercept
-    raise TypeError(
-        "estimator must have a transformer that scales and shifts each output, such as "
-        f"StandardScaler, for method={method!r}, which needs gradients, got "
-        f"{estimator.transformer_!r:.80}. Use method='feature_ablation', which explains what "
-        "`predict` returns."
-    )
+    return None

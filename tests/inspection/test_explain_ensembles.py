@@ -230,6 +230,19 @@ def doubled(y):
     return -2 * y
 
 
+def test_transformed_targets_of_a_pipeline():
+    steps = make_pipeline(one_hot(), regressor())
+    fitted = TransformedTargetRegressor(steps, transformer=StandardScaler()).fit(FRAME, TARGETS)
+    few = FRAME[:6]
+    with pytest.raises(TypeError, match=r"of an ensemble of pipelines output='logit' explains"):
+        explain(fitted, few, method="feature_ablation")
+    for method, output in (("integrated_gradients", "auto"), ("feature_ablation", "logit")):
+        found = explain(fitted, few, method=method, output=output)
+        inner = explain(fitted.regressor_, few, method=method)
+        np.testing.assert_allclose(found.values, TARGETS.std() * inner.values, rtol=1e-5)
+        assert found.feature_names == ["age", "sex", "fare"]
+
+
 def test_transformed_targets_of_several_outputs():
     several = np.stack([1000 * X[:, 0], X[:, 1] - 7], axis=1)
     fitted = TransformedTargetRegressor(regressor(), transformer=StandardScaler()).fit(X, several)
@@ -262,6 +275,8 @@ def test_targets_that_are_not_scaled_alone_have_no_gradients():
             explain(fitted, FEW[:1])
     found = explain(fitted, FEW, method="feature_ablation")
     np.testing.assert_allclose(found.explained_output, fitted.predict(FEW), rtol=1e-6)
+    of_the_net = explain(fitted, FEW, method="feature_ablation", output="logit")
+    np.testing.assert_array_equal(of_the_net.values, found.values)
     mixing = TransformedTargetRegressor(regressor(), transformer=PCA(2))
     mixing.fit(X, np.stack([TARGETS, TARGETS + 9 * X[:, 2]], axis=1))
     with pytest.raises(TypeError, match="scales and shifts each output"):
@@ -477,7 +492,9 @@ def test_baselines_of_tokens_in_front_of_an_ensemble(readers):
     for values in (marginal.values, exchanged.values):
         np.testing.assert_array_equal(np.isnan(values), ids == 0)
     for wrong in ("mean", np.full(4, 0.5)):
-        with pytest.raises(ValueError, match=r"'auto' .the unknown token., 'marginal' or an array"):
+        with pytest.raises(
+            ValueError, match=r"'auto' .the unknown token., 'marginal' or an array"
+        ):
             explain(readers, TEXTS, method="feature_ablation", baseline=wrong)
     with pytest.raises(ValueError, match=r"broadcast to X, with shape \(6, 4\) or \(4,\), got"):
         explain(readers, TEXTS, method="feature_ablation", baseline=np.ones(3, dtype=int))
