@@ -147,8 +147,9 @@ _BLOCKS = {
         sklearn.exceptions.NotFittedError
             If `estimator` is not fitted.
         ValueError
-            If an argument has the wrong shape or an unknown value, X holds tokens, or the scale of
-            y of a regressor is unknown.
+            If an argument has the wrong shape or an unknown value, X holds tokens, the scale of y
+            of a regressor is unknown, or derivatives are asked of an ensemble of pipelines: put
+            the steps before the ensemble.
         TypeError
             If an argument has the wrong type, or `estimator` lacks a method that is needed.
         """,

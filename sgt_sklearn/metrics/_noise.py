@@ -111,12 +111,19 @@ class Noisy:
     def attributions(self, values, rows, method, **options):
         """Return attributions per standard deviation of each feature, float64, 0 on padding."""
         taken = self.samples.taken(values, rows)
+        units = METHODS[method].units if method in METHODS else "gradient"
+        if POWERS[units] and _resolve.has_steps_inside(self.net, taken.whole()):
+            raise ValueError(
+                f"estimator must be an ensemble whose parts see X for method={method!r}, got a "
+                f"{type(self.net).__name__} of pipelines: derivatives are per unit of what their "
+                "steps return, and noise is added to X. Put the steps before the ensemble, in one "
+                "pipeline."
+            )
         target = "predicted" if self.columns is None else self._labels()[rows]
         found = _resolve.compute_attributions(
             self.net, taken, method, target, self.seed, standardized=False, **options
         )
         found = read_attributions(found, taken, type(self.net).__name__)
-        units = METHODS[method].units if method in METHODS else "gradient"
         return self._in_units(found * self.spread ** POWERS[units], rows)
 
     def given(self, attributions):

@@ -13,6 +13,7 @@ from sgt_sklearn.inspection._finals import (
     has_own_attribute,
 )
 from sgt_sklearn.inspection._methods import METHODS
+from sgt_sklearn.inspection._unwrap import unwrap
 from sgt_sklearn.metrics._checks import describe
 
 
@@ -81,6 +82,21 @@ def compute_attributions(net, samples, method, target, random_state, **options):
 def is_mean_of_members(net):
     """Return whether attributions of `net` are the mean of those of the parts of an ensemble."""
     return members_of(net) is not None and not has_own_attribute(net)
+
+
+def has_steps_inside(net, X):
+    """Return whether a part of an ensemble, or of a transformed target, has steps of its own.
+
+    Derivatives are then per unit of what the steps return, not per unit of X.
+    """
+    parts = [(member.estimator, member.columns) for member in members_of(net) or ()]
+    if hasattr(net, "regressor_"):
+        parts.append((net.regressor_, None))
+    for part, columns in parts:
+        final = unwrap(part, X if columns is None else np.asarray(X)[:, columns])
+        if final.steps or has_steps_inside(final.estimator, final.X):
+            return True
+    return False
 
 
 def explained_by_members(net, samples, target):

@@ -57,8 +57,8 @@ _RAW = (
     "sufficiency. Use '{name}_gap', the same against a random order."
 )
 _BEST_WITHOUT = (
-    "a measure that no model wins by ignoring its input, got {name!r}: a constant one has the best "
-    "value. Use '%s', the same against a control on the same model."
+    "a measure that no model wins by ignoring its input, got {name!r}: a constant one has the "
+    "best value. Use '%s', the same against a control on the same model."
 )
 _SPREAD = (
     "a measure that no model wins by ignoring its input, got {name!r}: one that ignores nearly "

@@ -430,6 +430,23 @@ def test_transformed_targets_are_measured_in_the_units_of_predictions(metric, da
     assert metric(log, X, y, attributions=gradient, random_state=0) >= 0
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_derivatives_of_steps_inside_an_ensemble_are_refused(metric, net, data):
+    X, y = data
+    voting = VotingClassifier([("a", make_pipeline(StandardScaler(), net))], voting="soft")
+    nested = VotingClassifier([("a", CalibratedClassifierCV(voting, cv=2))], voting="soft")
+    for ensemble in (voting, nested):
+        with pytest.raises(ValueError, match=r"derivatives are per unit of what .*Put the steps"):
+            metric(ensemble.fit(X, y), X)
+    inside = make_pipeline("passthrough", net)
+    voting = VotingClassifier([("a", inside)], voting="soft").fit(X, y)
+    assert metric(make_pipeline(StandardScaler(), voting).fit(X, y), X, random_state=0) > 0
+    if "sensitivity" in metric.__name__:
+        # contributions have no units of X
+        voting = VotingClassifier([("a", make_pipeline(StandardScaler(), net))], voting="soft")
+        assert metric(voting.fit(X, y), X, method="input_x_gradient", random_state=0) > 0
+
+
 def test_ensembles_of_nets_that_explain_themselves(data, doubles):
     X, y = data
     bag = BaggingClassifier(doubles.LinearSoftmax(), n_estimators=2, random_state=0).fit(X, y)

@@ -206,9 +206,7 @@ def test_spread_is_refused(name):
 )
 def test_what_is_best_without_input_is_refused(name, instead):
     for metric in (name, getattr(metrics, name)):
-        with pytest.raises(
-            ValueError, match=f"by ignoring its input.* has the best.* Use '{instead}'"
-        ):
+        with pytest.raises(ValueError, match=f"by ignoring .* has the best.* Use '{instead}'"):
             make_interpretability_scorer(metric)
 
 
