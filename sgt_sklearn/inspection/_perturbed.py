@@ -146,8 +146,10 @@ def _shapley_value_sampling(evaluate, x, baseline, mask, valid, options, setting
     return method.attribute(x, baseline, feature_mask=mask, n_samples=n_samples, **settings)
 
 
-def _kernel_shap(*args):
-    return _linear_models(captum.KernelShap, *args)
+def _kernel_shap(evaluate, x, baseline, mask, valid, options, *args):
+    if options["n_samples"] == 1:  # the first two are all features and none
+        raise ValueError("n_samples must be at least 2 for method='kernel_shap', got 1.")
+    return _linear_models(captum.KernelShap, evaluate, x, baseline, mask, valid, options, *args)
 
 
 def _lime(evaluate, x, baseline, mask, valid, options, *args):

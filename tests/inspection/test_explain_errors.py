@@ -46,6 +46,7 @@ def forest():
         ({"method": "smooth_grad", "n_samples": 0}, ValueError, "n_samples must be an integer of"),
         ({"method": "smooth_grad", "n_samples": 2.5}, TypeError, "n_samples must be .* got 2.5"),
         ({"method": "vargrad", "noise_level": -1}, ValueError, "noise_level must be a number of"),
+        ({"method": "kernel_shap", "n_samples": 1}, ValueError, "at least 2 for method='kernel_"),
         ({"method": "lime", "alpha": 0}, ValueError, "alpha must be a number above 0, got 0"),
         ({"output": "score"}, ValueError, r"output must be 'auto' or one of .* got 'score'"),
         (
