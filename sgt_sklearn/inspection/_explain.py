@@ -3,7 +3,7 @@
 import numpy as np
 from skorch import NeuralNet
 
-from sgt_sklearn._random import seed_from
+from sgt_sklearn._random import generators_apart, seed_from
 from sgt_sklearn._series import padded
 from sgt_sklearn._statistics import FeatureStatistics
 from sgt_sklearn.estimators._attribute import check_counts, without_padding
@@ -201,9 +201,12 @@ def explain(
         seed=None if random_state is None else seed_from(random_state),
         outputs=("input", "baseline") if facts.complete else ("free",),
     )
-    if temporal_rescaling:
-        return _rescaled(final, request, columns)
-    return _explanation(explain_final(final.estimator, final.X, request), request, final, columns)
+    # what predicts may draw, too, as any skorch net does when it makes its batches
+    with generators_apart(request.seed):
+        if temporal_rescaling:
+            return _rescaled(final, request, columns)
+        found = explain_final(final.estimator, final.X, request)
+        return _explanation(found, request, final, columns)
 
 
 def _check_windows(options, columns):

@@ -498,3 +498,16 @@ def test_baselines_of_tokens_in_front_of_an_ensemble(readers):
             explain(readers, TEXTS, method="feature_ablation", baseline=wrong)
     with pytest.raises(ValueError, match=r"broadcast to X, with shape \(6, 4\) or \(4,\), got"):
         explain(readers, TEXTS, method="feature_ablation", baseline=np.ones(3, dtype=int))
+
+
+@pytest.mark.parametrize("method", ["saliency", "feature_ablation"])
+def test_a_seed_leaves_the_global_generators_alone(method):
+    module = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.Softmax(dim=1))
+    plain = NeuralNetClassifier(module, max_epochs=1, verbose=0, train_split=None)
+    ensemble = CalibratedClassifierCV(plain, cv=2).fit(X, LABELS)
+    before = torch.get_rng_state()
+    explain(ensemble, FEW, method=method, random_state=0)
+    assert torch.equal(before, torch.get_rng_state())
+    explain(ensemble, FEW, method=method)
+    # the batches of skorch draw a seed, which is what a seed has to keep apart
+    assert not torch.equal(before, torch.get_rng_state())
