@@ -504,7 +504,9 @@ def test_baselines_of_tokens_in_front_of_an_ensemble(readers):
 def test_a_seed_leaves_the_global_generators_alone(method):
     module = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.Softmax(dim=1))
     plain = NeuralNetClassifier(module, max_epochs=1, verbose=0, train_split=None)
-    ensemble = CalibratedClassifierCV(plain, cv=2).fit(X, LABELS)
+    ensemble = CalibratedClassifierCV(plain, cv=2).fit(
+        X, np.unique(LABELS, return_inverse=True)[1]
+    )
     before = torch.get_rng_state()
     explain(ensemble, FEW, method=method, random_state=0)
     assert torch.equal(before, torch.get_rng_state())
