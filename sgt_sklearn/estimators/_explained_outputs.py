@@ -6,8 +6,6 @@ from torch.nn import functional
 
 from sgt_sklearn.attribution import output_scalar
 
-OUTPUTS = ("logit", "log_proba", "margin", "probability")
-
 
 class Scalar:
     """One number a sample.
