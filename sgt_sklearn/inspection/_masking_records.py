@@ -7,28 +7,12 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
-from skorch.callbacks import Callback
 
+from sgt_sklearn.callbacks import MaskRecorder
 from sgt_sklearn.estimators import SaliencyGuidedMixin
 from sgt_sklearn.inspection._unwrap import unwrap
 
 _MOST_ROWS = 32
-
-
-class _Recorder(Callback):
-    """Does what sgt_sklearn.callbacks.MaskRecorder does, a package that no other one imports."""
-
-    def __init__(self, X, y):
-        self.X, self.y = X, y
-
-    def initialize(self):
-        self.records_ = ()
-        return self
-
-    def on_epoch_end(self, net, **kwargs):
-        epoch = len(net.history)
-        record = dict(net.mask(self.X, self.y, random_state=epoch), epoch=epoch)
-        self.records_ = (*self.records_, record)
 
 
 def fitted_records(estimator, X, y, sample, fit_params):
@@ -75,7 +59,7 @@ def fitted_records(estimator, X, y, sample, fit_params):
         )
     first = next(iter(seen.values())) if isinstance(seen, Mapping) else seen
     rows = _rows(sample, _num_samples(first))
-    recorder = _Recorder(_take(seen, rows), _take(y, rows))
+    recorder = MaskRecorder(_take(seen, rows), _take(y, rows))
     if final.callbacks == "disable":
         disabled = {f"callbacks__{name}": None for name, _ in final.get_default_callbacks()}
         final.set_params(callbacks=[recorder], **disabled)
