@@ -153,6 +153,20 @@ _BLOCKS = {
         TypeError
             If an argument has the wrong type, or `estimator` lacks a method that is needed.
         """,
+    "spread_data": """
+        attributions : array-like of shape (n_samples, n_features) or (n_samples, ...), or list
+            Attributions, samples along the first axis. Signs are ignored, all further axes are
+            flattened. Samples of unequal length are a list of arrays that differ in their first
+            axis, or an array in which trailing NaN along the second axis are padding, which counts
+            as no cell.
+        """,
+    "spread_raises": """
+        ValueError
+            If `attributions` is empty, one-dimensional or not finite, or its samples differ in
+            more than their length.
+        TypeError
+            If `attributions` does not hold real numbers.
+        """,
     "gap_notes": """
         Both orders are drawn for the same model and meet the same replacement values; groups with
         equal attributions are ordered as in the random order. So a constant predictor scores

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from sgt_sklearn.metrics._docs import with_shared_parameters
 from sgt_sklearn.metrics._relevance_input import PADDING, absolute_attributions
 
 
+@with_shared_parameters
 def attribution_entropy(attributions):
     r"""Mean entropy, in nats, of the shares that cells have in the attribution of a sample.
 
@@ -13,11 +15,7 @@ def attribution_entropy(attributions):
 
     Parameters
     ----------
-    attributions : array-like of shape (n_samples, n_features) or (n_samples, ...), or list
-        Attributions, samples along the first axis. Signs are ignored, all further axes are
-        flattened. Samples of unequal length are a list of arrays that differ in their first axis,
-        or an array in which trailing NaN along the second axis are padding, which counts as no
-        cell.
+    {{spread_data}}
 
     Returns
     -------
@@ -27,11 +25,7 @@ def attribution_entropy(attributions):
 
     Raises
     ------
-    ValueError
-        If `attributions` is empty, one-dimensional or not finite, or its samples differ in more
-        than their length.
-    TypeError
-        If `attributions` does not hold real numbers.
+    {{spread_raises}}
 
     See Also
     --------
