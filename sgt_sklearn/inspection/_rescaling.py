@@ -8,6 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from sgt_sklearn._series import is_ragged, padded, unpadded
+from sgt_sklearn.estimators._attribute import check_counts
 from sgt_sklearn.inspection._explained import explainer
 from sgt_sklearn.inspection._unwrap import unwrap
 
@@ -130,7 +131,7 @@ def temporal_saliency_rescaling(
            [0., 0., 0.]])
     """
     _check_quantile(quantile)
-    _check_batch_size(batch_size)
+    check_counts(batch_size=batch_size)
     if isinstance(estimator, (Pipeline, FrozenEstimator)) or hasattr(estimator, "best_index_"):
         final = unwrap(estimator, X)
         estimator, X = final.estimator, final.X
@@ -280,12 +281,3 @@ def _check_quantile(quantile):
         raise TypeError(f"quantile must be a number in [0, 1], got {quantile!r}.")
     if not 0 <= quantile <= 1:
         raise ValueError(f"quantile must be a number in [0, 1], got {quantile!r}.")
-
-
-def _check_batch_size(batch_size):
-    if batch_size is None:
-        return
-    if isinstance(batch_size, bool) or not isinstance(batch_size, numbers.Integral):
-        raise TypeError(f"batch_size must be an int of at least 1, got {batch_size!r}.")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be an int of at least 1, got {batch_size!r}.")
