@@ -9,20 +9,25 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "results.md"
 RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("torch", "scikit-learn", "skorch", "numpy", "sgt-sklearn")
 
 
-def parser(description):
-    """Argument parser with the options of every benchmark."""
+def parser(description, *, renders=False):
+    """Argument parser with the options of every benchmark, and `--render` of those that can."""
     arguments = argparse.ArgumentParser(description=description)
     arguments.add_argument(
         "--quick", action="store_true", help="a short run, to see that it works"
     )
     arguments.add_argument(
-        "--write", action="store_true", help="write the table to README and docs"
+        "--write", action="store_true", help="save the results and write their pages"
     )
+    if renders:
+        arguments.add_argument(
+            "--render", action="store_true", help="write the pages from the saved results, no run"
+        )
     arguments.add_argument("--threads", type=int, default=1, help="torch threads (default: 1)")
     return arguments
 
@@ -68,8 +73,16 @@ def save_json(name, content):
     return path
 
 
-def write_pages(name, text, pages=PAGES):
-    """Put a text between the markers of that name in pages, by default README and docs/results."""
+def load_json(name):
+    """Read what `save_json` wrote."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        raise SystemExit(f"{path} does not exist: run the benchmark with --write first.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_pages(name, text, pages):
+    """Put a text between the markers of that name in pages."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     for path in pages:
         page = path.read_text(encoding="utf-8")
@@ -79,3 +92,25 @@ def write_pages(name, text, pages=PAGES):
         after = rest.split(end, 1)[1]
         path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
         print(f"wrote {name} to {path.relative_to(ROOT)}")
+
+
+def publish(name, content, pages):
+    """Write results to README in short and to docs/results.md whole.
+
+    `pages` turns the content of the results file into both texts.
+    """
+    summary, whole = pages(content)
+    write_pages(name, summary, [README])
+    write_pages(name, whole, [PAGE])
+
+
+def render(name, pages, arguments, options):
+    """Publish the saved results; options of a run would be ignored, so they are refused."""
+    given = [
+        f"--{option.replace('_', '-')}"
+        for option, value in vars(options).items()
+        if option != "render" and value != arguments.get_default(option)
+    ]
+    if given:
+        raise SystemExit(f"--render runs nothing: leave {', '.join(given)} out.")
+    publish(name, load_json(name), pages)

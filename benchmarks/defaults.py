@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import torch
-from _report import describe, markdown_table, parser, save_json, start, write_pages
+from _report import describe, markdown_table, parser, publish, render, save_json, start
 from sklearn import datasets
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_score
@@ -137,8 +137,8 @@ def search_table(found):
     return markdown_table(["changed parameter", *names, "mean"], rows)
 
 
-def report(settings, checked, found):
-    """Return both tables and their captions as markdown."""
+def whole(settings, checked, found):
+    """Return both tables and their captions, for docs/results.md."""
     text = (
         f"{check_table(checked)}\n\n"
         f"Accuracy (diabetes: R2) of five shuffled folds, raw columns, mean over "
@@ -152,10 +152,40 @@ def report(settings, checked, found):
     return f"{text}\n\n{describe(settings)}"
 
 
+def summary(settings, checked):
+    """Return scores and targets, a column a data set, and what misses, for README."""
+    results = checked["results"]
+    names = [
+        f"{result['data']} (R2)" if result["data"] in REGRESSION else result["data"]
+        for result in results
+    ]
+    rows = [
+        [key, *(f"{result[field]:.3f}" for result in results)]
+        for key, field in {"mean score": "mean", "target": "target"}.items()
+    ]
+    missed = [result["data"] for result in results if not result["holds"]]
+    verdict = f"Below target: {', '.join(missed)}." if missed else "All targets are met."
+    return (
+        f"{markdown_table(['five-fold cross-validation', *names], rows)}\n\n"
+        f"{verdict} Accuracy of estimators without a parameter set, mean over "
+        f"{len(settings['check_seeds'])} fold seeds; the target of diabetes is RidgeCV's "
+        f"{statistics.mean(checked['ridge']):.3f} - .02. {describe(settings)}"
+    )
+
+
+def pages(content):
+    """Return the summary for README and the whole for docs/results.md."""
+    settings, checked = content["settings"], content["check"]
+    return summary(settings, checked), whole(settings, checked, content["search"])
+
+
 def main():
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, renders=True)
     arguments.add_argument("--check", action="store_true", help="score the defaults only")
     options = arguments.parse_args()
+    if options.render:
+        render("defaults", pages, arguments, options)
+        return
     if options.write and options.check:
         raise SystemExit("--write needs the search: leave --check out.")
     check_seeds = list(CHECK_SEEDS)[: 1 if options.quick else None]
@@ -166,11 +196,11 @@ def main():
     )
     checked = check(check_seeds)
     found = None if options.check else search(search_seeds, candidates)
-    text = report(settings, checked, found)
-    print(text)
+    content = {"settings": settings, "check": checked, "search": found}
+    print(pages(content)[1])
     if options.write:
-        save_json("defaults", {"settings": settings, "check": checked, "search": found})
-        write_pages("defaults", text)
+        save_json("defaults", content)
+        publish("defaults", content, pages)
     sys.exit(0 if all(result["holds"] for result in checked["results"]) else 1)
 
 

@@ -6,8 +6,6 @@ at once, and a run that was cut off goes on where it stopped if no code has chan
 
 import hashlib
 import json
-import math
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +13,8 @@ from functools import partial
 import _data
 import numpy as np
 import torch
-from _report import ROOT, describe, markdown_table, parser, save_json, start, write_pages
+from _effects_pages import pages
+from _report import ROOT, parser, publish, render, save_json, start
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
@@ -58,21 +57,6 @@ OF_NOISE = ("neg_infidelity", "neg_max_sensitivity")
 DRAWS = {"n_draws": N_DRAWS}
 QUICK = ("wine + 27 noise columns", "friedman1")
 
-# column of the tables: key of the measure
-COLUMNS = {
-    "score": "score",
-    "compr. gap": "comprehensiveness_gap",
-    "suff. gap": "sufficiency_gap",
-    "compr. gap, flips": "comprehensiveness_gap_flip",
-    "suff. gap, flips": "sufficiency_gap_flip",
-    "removal gap": "removal_gap",
-    "infid. gap": "neg_infidelity",
-    "sens. gap": "neg_max_sensitivity",
-    "Gini": "gini_sparseness",
-    "AP of relevant": "average_precision",
-    "mass outside": "mass_outside",
-}
-
 
 # models
 
@@ -91,6 +75,11 @@ def paper(study, split, seed):
     return fitted(study, split, seed, **paper_settings(study.kind))
 
 
+def best_weight_decay(scores):
+    """Return the decay of the best score; of several the largest, as `compare_training` does."""
+    return max(scores, key=lambda value: (scores[value], value))
+
+
 def weight_decay(study, split, seed):
     """Plain training with the weight decay that is best on a quarter of the training data."""
     X, X_valid, y, y_valid = train_test_split(
@@ -105,7 +94,7 @@ def weight_decay(study, split, seed):
     for value in WEIGHT_DECAYS:
         model = estimator(study, split, seed, optimizer__weight_decay=value, **params)
         scores[value] = model.fit(X, y).score(X_valid, y_valid)
-    best = max(scores, key=scores.get)
+    best = best_weight_decay(scores)
     model, _ = fitted(study, split, seed, optimizer__weight_decay=best, **params)
     return model, {"weight_decay": best}
 
@@ -133,7 +122,6 @@ MODELS = {
     "lambda = 1000": partial(fitted, consistency_weight=1000.0),
     "constant": constant,
 }
-USELESS = ("lambda = 1000", "constant")
 
 
 # measures
@@ -238,199 +226,16 @@ def run_all(settings, resume):
     return runs
 
 
-# verdicts
-
-
-@dataclass(frozen=True)
-class Results:
-    """Measures of all runs, asked by data set, model and name."""
-
-    runs: dict
-    data: list
-    seeds: list
-
-    @property
-    def enough(self):
-        """Seeds that a count needs: 4 of 5."""
-        return math.ceil(0.8 * len(self.seeds))
-
-    def values(self, data, model, measure):
-        """One value a seed, None where the measure does not apply."""
-        found = [self.runs[f"{data}/{seed}/{model}"].get(measure) for seed in self.seeds]
-        return None if None in found else found
-
-    def mean(self, data, model, measure):
-        return statistics.mean(self.values(data, model, measure))
-
-    def count(self, data, measure, better, *others):
-        """Seeds in which `better` is above all `others`."""
-        values = [self.values(data, model, measure) for model in (better, *others)]
-        return sum(first > max(rest) for first, *rest in zip(*values, strict=True))
-
-    def of_kind(self, kind):
-        return [name for name in self.data if STUDIES[name].kind == kind]
-
-
-def mean_with_error(values):
-    """Mean and its standard error (nan for one value)."""
-    values = np.asarray(values)
-    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return float(values.mean()), float(error)
-
-
-def verdict(holds, text):
-    return f"- {'**holds**' if holds else '**does not hold**'}: {text}"
-
-
-def score_verdicts(results):
-    """Guided scores within one point of plain ones."""
-    for data in results.data:
-        plain, guided = (results.values(data, m, "score") for m in ("plain", "guided"))
-        within = sum(g >= p - 0.01 for g, p in zip(guided, plain, strict=True))
-        yield verdict(
-            statistics.mean(guided) >= statistics.mean(plain) - 0.01,
-            f"{data}: score of guided within one point of plain or better "
-            f"({statistics.mean(guided):.3f} against {statistics.mean(plain):.3f}; "
-            f"{within} of {len(results.seeds)} seeds)",
-        )
-
-
-def tabular_verdicts(results):
-    """Guided above plain and above the control."""
-    for data in results.of_kind("tabular"):
-        for measure in ("comprehensiveness_gap", "sufficiency_gap", "average_precision"):
-            if results.values(data, "plain", measure) is None:
-                continue
-            count = results.count(data, measure, "guided", "plain", "random order")
-            means = [results.mean(data, m, measure) for m in ("guided", "plain", "random order")]
-            yield verdict(
-                count >= results.enough,
-                f"{data}: {measure} of guided above plain and control in {count} of "
-                f"{len(results.seeds)} seeds ({means[0]:.3f} against {means[1]:.3f} and "
-                f"{means[2]:.3f})",
-            )
-
-
-def image_verdicts(results):
-    """Mass outside the digit under the paper's setting, and accuracy of the defaults."""
-    for data in results.of_kind("image"):
-        upright = "inverted" not in data
-        mass = [
-            results.values(data, model, "mass_outside") for model in ("paper setting", "plain")
-        ]
-        ratio = statistics.mean(mass[0]) / statistics.mean(mass[1])
-        lower = sum(p < q for p, q in zip(*mass, strict=True))
-        expected = "at most .75 of plain" if upright else "no lower than plain"
-        yield verdict(
-            ratio <= 0.75 if upright else lower < results.enough,
-            f"{data}: mass outside the digit with the paper's setting {expected} "
-            f"({statistics.mean(mass[0]):.3f} against {statistics.mean(mass[1]):.3f}, ratio "
-            f"{ratio:.2f}; lower in {lower} of {len(results.seeds)} seeds)",
-        )
-        guided, plain = (results.values(data, model, "score") for model in ("guided", "plain"))
-        difference, error = mean_with_error(np.subtract(guided, plain))
-        yield verdict(
-            difference >= 0,
-            f"{data}: accuracy of guided (defaults) not below plain "
-            f"({statistics.mean(guided):.4f} against {statistics.mean(plain):.4f}, paired "
-            f"difference {difference:+.4f}, standard error {error:.4f})",
-        )
-
-
-def scorer_verdicts(results):
-    """No scorer may prefer a useless model."""
-    for name in SCORERS:
-        fooled = []
-        for data in results.data:
-            means = {model: results.mean(data, model, name) for model in MODELS}
-            first = max(means, key=means.get)
-            if first in USELESS:
-                fooled.append(f"{first} on {data}")
-        yield verdict(
-            not fooled,
-            f"{name} ranks neither lambda = 1000 nor the constant predictor first"
-            + (f" (first: {'; '.join(fooled)})" if fooled else ""),
-        )
-
-
-def weight_decay_lines(results):
-    """Guided beside tuned weight decay, for which nothing was expected."""
-    for data in results.of_kind("tabular"):
-        parts = []
-        for measure in ("score", "comprehensiveness_gap", "sufficiency_gap", "average_precision"):
-            if results.values(data, "plain", measure) is not None:
-                count = results.count(data, measure, "guided", "weight decay")
-                parts.append(f"{measure} {count} of {len(results.seeds)}")
-        yield f"- {data}: guided above tuned weight decay in {', '.join(parts)} seeds"
-
-
-def verdicts(results):
-    """Return every expectation as a list of lines under headings."""
-    sections = {
-        "Scores": score_verdicts,
-        "Gaps and average precision on tables": tabular_verdicts,
-        "Images": image_verdicts,
-        "Scorers": scorer_verdicts,
-        "Beside weight decay": weight_decay_lines,
-    }
-    parts = []
-    for title, lines in sections.items():
-        if lines := list(lines(results)):
-            parts.append(f"{title}:\n\n" + "\n".join(lines))
-    return "\n\n".join(parts)
-
-
-# tables
-
-
-def cell(values):
-    if values is None:
-        return ""
-    spread = f" ({statistics.stdev(values):.3f})" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3f}{spread}"
-
-
-def table(results, data):
-    """Return the table of one data set: a row a model, mean and standard deviation over seeds."""
-    shown = {
-        title: name
-        for title, name in COLUMNS.items()
-        if results.values(data, "plain", name) is not None
-    }
-    rows = []
-    for model in (*MODELS, "chance"):
-        cells = [cell(results.values(data, model, name)) for name in shown.values()]
-        if model == "chance":
-            cells = [
-                text or ("0" if "gap" in title else "")
-                for text, title in zip(cells, shown, strict=True)
-            ]
-        rows.append([model, *cells])
-    return markdown_table([data, *shown], rows)
-
-
-def report(settings, results):
-    """Return verdicts, tables and settings as markdown."""
-    tables = "\n\n".join(table(results, data) for data in results.data)
-    return (
-        f"{verdicts(results)}\n\n{tables}\n\n"
-        f"Mean over {len(results.seeds)} seeds (standard deviation); a seed sets the split, the "
-        "generated data and `random_state`.\nAll models are out of the box but for what their "
-        f"name says; images train {IMAGES['params']['max_epochs']} epochs. Weight decay: AdamW, "
-        f"best of {', '.join(f'{value:g}' for value in WEIGHT_DECAYS)} on a quarter of the "
-        f"training data. Score: accuracy or R2 on the test data;\nother measures on its first "
-        f"{METRIC_ROWS} rows, {N_DRAWS} draws. Chance: majority class or mean of y, an order or a "
-        f"mass that knows nothing. {describe(settings)}"
-    )
-
-
 def main():
-    arguments = parser(__doc__.split("\n")[0])
+    arguments = parser(__doc__.split("\n")[0], renders=True)
     arguments.add_argument("--data", nargs="+", choices=STUDIES, help="run these data sets only")
     arguments.add_argument(
         "--resume", action="store_true", help="go on although the code has changed"
     )
     options = arguments.parse_args()
+    if options.render:
+        render("effects", pages, arguments, options)
+        return
     if options.write and options.data:
         raise SystemExit("--write needs all data sets: leave --data out.")
     settings = start(
@@ -438,15 +243,18 @@ def main():
         options,
         data=options.data or list(QUICK if options.quick else STUDIES),
         seeds=[0] if options.quick else [0, 1, 2, 3, 4],
+        image_epochs=IMAGES["params"]["max_epochs"],
+        weight_decays=list(WEIGHT_DECAYS),
+        of_tied_decays="largest",
+        metric_rows=METRIC_ROWS,
+        n_draws=N_DRAWS,
         code=fingerprint(),
     )
-    runs = run_all(settings, options.resume)
-    results = Results(runs, settings["data"], settings["seeds"])
-    text = report(settings, results)
-    print(text)
+    content = {"settings": settings, "runs": run_all(settings, options.resume)}
+    print(pages(content)[1])
     if options.write:
-        save_json("effects", {"settings": settings, "runs": runs})
-        write_pages("effects", text)
+        save_json("effects", content)
+        publish("effects", content, pages)
 
 
 if __name__ == "__main__":
