@@ -64,6 +64,7 @@ class Case:
             )
         # three batches an epoch, the last of them smaller
         self.batch_size = math.ceil(len(self.samples) / 3) + 1
+        self._shared = None
 
     @property
     def X(self):
@@ -135,6 +136,12 @@ class Case:
         estimator.fit(self.samples.copy(), self.y.copy())
         return estimator
 
+    def fitted(self):
+        """A fitted clone that checks share, trained anew once one of them has changed it."""
+        if self._shared is None or not self._shared.put_back():
+            self._shared = _Fitted(self.fit())
+        return self._shared.estimator
+
     def labels(self, feature_groups):
         """Labels of the groups of one sample, as the documentation defines them."""
         shape = self.samples.array.shape[1:]
@@ -152,6 +159,34 @@ class Case:
     def count_groups(self, labels):
         """Number of groups in each sample that are not padding as a whole."""
         return np.array([len(np.unique(labels[valid])) for valid in self.samples.valid])
+
+
+class _Fitted:
+    """A fitted estimator, and what its fit left."""
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+        modules = [m for m in vars(estimator).values() if isinstance(m, nn.Module)]
+        self.modes = [(part, part.training) for module in modules for part in module.modules()]
+        self.attributes, self.values = dict(vars(estimator)), self._values()
+        self.n_epochs = len(estimator.history)
+
+    def put_back(self):
+        """Undo what predictions do to modes; return whether all else is as the fit left it."""
+        for part, training in self.modes:
+            part.training = training
+        attributes = vars(self.estimator)
+        return (
+            attributes.keys() == self.attributes.keys()
+            and all(attributes[name] is value for name, value in self.attributes.items())
+            and not differing(self._values(), self.values)
+            and len(self.estimator.history) == self.n_epochs
+        )
+
+    def _values(self):
+        attributes = vars(self.estimator).items()
+        arrays = {name: value.copy() for name, value in attributes if type(value) is np.ndarray}
+        return weights(self.estimator) | arrays
 
 
 def criterion_is(estimator, kinds):

@@ -176,7 +176,7 @@ def check_bad_input(case):
     bad |= {"X and y of different lengths": (X, y[:-1]), "no y": (X, None)}
     for what, data in bad.items():
         _expect_value_error(case.make().fit, data, f"fit with {what}")
-    estimator = case.fit()
+    estimator = case.fitted()
     for what, data in case.samples.bad_to_predict().items():
         for method in ("predict", "attribute"):
             _expect_value_error(getattr(estimator, method), (data,), f"{method} with {what}")
@@ -189,7 +189,7 @@ def _expect_value_error(method, data, what):
 
 def check_pickle(case):
     """Pickle, joblib and deepcopy keep parameters, predictions and explanations."""
-    estimator = case.fit()
+    estimator = case.fitted()
     kept = {
         "pickle": pickle.loads(pickle.dumps(estimator)),
         "joblib": _through_joblib(estimator),

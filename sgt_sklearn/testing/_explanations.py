@@ -23,7 +23,7 @@ _SHARE = 0.9  # a network of ReLUs has kinks, at some of which the two differ
 
 def check_attribute(case):
     """Explanations have the shape of X, are finite and do not depend on the batch size."""
-    estimator = case.fit()
+    estimator = case.fitted()
     samples = case.samples.subset(slice(9))
     X = samples.X
     for method, options in _METHODS.items():
@@ -72,7 +72,7 @@ def _flat(samples, values, what, every=False):
 
 def check_gradient(case):
     """Saliency is the derivative of the output, as numerical differentiation finds it."""
-    estimator = case.fit()
+    estimator = case.fitted()
     if case.has_tokens:
         _check_token_gradient(case, estimator)
         return

@@ -30,7 +30,7 @@ def check_consistency_weight_zero(case):
 
 def check_guidance_trains(case):
     """Guidance changes the net, and so does the order in which features are hidden."""
-    plain, guided = weights(case.fit(consistency_weight=0)), weights(case.fit())
+    plain, guided = weights(case.fit(consistency_weight=0)), weights(case.fitted())
     expect(differing(guided, plain), "guidance to change the parameters", "the same net")
     broken = [name for name, value in guided.items() if not np.isfinite(value).all()]
     expect(not broken, "finite parameters", f"NaN or infinity in {broken}")
@@ -192,8 +192,7 @@ def check_history(case):
     """The history has the total training loss and its two parts, epoch by epoch."""
     # a get_loss of the user's own may add terms to the total
     own_terms = not type(case.estimator).get_loss.__module__.startswith("sgt_sklearn.")
-    for weight in (1.0, 0.5):
-        estimator = case.fit(consistency_weight=weight)
+    for weight, estimator in ((1.0, case.fitted()), (0.5, case.fit(consistency_weight=0.5))):
         expect(len(estimator.history) == 2, "2 epochs in the history", len(estimator.history))
         for row in estimator.history:
             for name in ("train_loss", "train_task_loss", "train_consistency_loss"):

@@ -11,7 +11,7 @@ _LOSSES = ("train_loss", "train_task_loss", "train_consistency_loss")
 
 def check_padding(case):
     """Other padding, or another order of the samples, changes no prediction and no training."""
-    estimator = case.fit()
+    estimator = case.fitted()
     expected = _answers(estimator, case.samples, case.X)
     for what, X in case.samples.paddings(case.names_module).items():
         _expect_same(_answers(estimator, case.samples, X), expected, what)

@@ -7,7 +7,7 @@ from sgt_sklearn.testing._case import expect, expect_close, rows_of
 
 def check_predictions(case):
     """Predictions have one row a sample, of known labels or finite numbers."""
-    estimator = case.fit()
+    estimator = case.fitted()
     predicted = np.asarray(estimator.predict(case.X))
     expect(len(predicted) == len(case.y), f"{len(case.y)} predictions", len(predicted))
     expect(
@@ -33,7 +33,7 @@ def check_predictions(case):
 
 def check_probabilities(case):
     """Probabilities are probabilities, in the order of classes_, and agree with predict."""
-    estimator = case.fit()
+    estimator = case.fitted()
     probabilities = np.asarray(estimator.predict_proba(case.X))
     classes = np.asarray(estimator.classes_)
     shape = (len(case.y), len(classes))
@@ -63,7 +63,7 @@ def _columns(predicted, classes):
 
 def check_batch_size(case):
     """A prediction depends on its row alone, not on the batch that it is in."""
-    estimator = case.fit()
+    estimator = case.fitted()
     rows = np.arange(len(case.y))[:: max(1, len(case.y) // 7)]
     few = case.samples.take(rows)
     for method in ("predict", "predict_proba"):
