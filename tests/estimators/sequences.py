@@ -1,6 +1,7 @@
 """Series of unequal length and tokens, and small nets for them."""
 
 import numpy as np
+import pytest
 import torch
 
 from sgt_sklearn import SaliencyGuidedClassifier
@@ -43,6 +44,9 @@ TOKENS = np.zeros((N, LONGEST), dtype=np.int64)
 for _row, _n in zip(TOKENS, LENGTHS, strict=True):
     _row[:_n] = _RNG.permutation(np.arange(1, VOCABULARY))[:_n]
 TOKENS[1, 0] = VOCABULARY - 1
+
+DATA = dict.fromkeys(SERIES, RAGGED) | dict.fromkeys(TEXTS, TOKENS)
+parametrize_modules = pytest.mark.parametrize("module", DATA)
 
 
 def filled(series, value, length=None):

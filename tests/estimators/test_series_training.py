@@ -1,4 +1,4 @@
-"""Series of unequal length through all that a fit offers: searches, splits, files, optimizers."""
+"""Series of unequal length through all that a fit offers: generators, searches, splits, files."""
 
 import copy
 import math
@@ -23,6 +23,7 @@ from sgt_sklearn.callbacks import ResumableCheckpoint
 from sgt_sklearn.modules import GRU
 from sgt_sklearn.preprocessing import pad_series
 from tests.estimators.sequences import (
+    DATA,
     FORMS,
     LABELS,
     LENGTHS,
@@ -31,7 +32,6 @@ from tests.estimators.sequences import (
     RAGGED,
     SERIES,
     TARGETS,
-    TEXTS,
     TOKENS,
     N,
     as_dict,
@@ -40,16 +40,8 @@ from tests.estimators.sequences import (
     filled,
     make,
     module_of,
+    parametrize_modules,
 )
-
-DATA = dict.fromkeys(SERIES, RAGGED) | dict.fromkeys(TEXTS, TOKENS)
-
-
-def parametrize_modules(function):
-    return pytest.mark.parametrize("module", DATA)(function)
-
-
-# generators
 
 
 @parametrize_modules
@@ -359,75 +351,6 @@ def test_groups_by_hand(groups, module, device, masked_batches):
                 assert mean[share == 1].max() <= mean[share == 0].min() + slack
     shape = (LONGEST, N_FEATURES)
     assert net.feature_groups_.shape == shape == net.feature_importances_.shape
-
-
-# optimizers
-
-OPTIMIZERS = {"gru": (torch.optim.AdamW, 5e-3, 1.0), "transformer": (torch.optim.AdamW, 2e-3, 2.0)}
-
-
-def settings_of(net):
-    optimizer = net.optimizer_
-    (group,) = optimizer.param_groups
-    return type(optimizer), group["lr"], group["weight_decay"]
-
-
-@parametrize_modules
-def test_optimizer_of_a_module(module, device):
-    expected = OPTIMIZERS.get(module, (torch.optim.Adam, 3e-3, 0))
-    net = make(module, device, max_epochs=1).fit(DATA[module], LABELS)
-    assert settings_of(net) == expected
-    assert (net.optimizer, net.lr) == ("auto", "auto")
-    assert settings_of(clone(net).fit(DATA[module], LABELS)) == expected
-
-
-@pytest.mark.parametrize("module", ["gru", "transformer"])
-def test_optimizer_settings_of_the_user(module, device):
-    def fitted(**params):
-        return settings_of(make(module, device, max_epochs=1, **params).fit(RAGGED, LABELS))
-
-    adamw, lr, decay = OPTIMIZERS[module]
-    assert fitted(optimizer__weight_decay=0.25) == (adamw, lr, 0.25)
-    assert fitted(lr=0.125) == (adamw, 0.125, decay)
-    assert fitted(optimizer__lr=0.125) == (adamw, 0.125, decay)
-    # another optimizer has nothing of the one that was found
-    assert fitted(optimizer=torch.optim.SGD) == (torch.optim.SGD, 3e-3, 0)
-    assert fitted(optimizer=torch.optim.AdamW) == (adamw, 3e-3, 0.01)
-    net = make(module, device, optimizer__param_groups=[("*bias*", {"weight_decay": 0.0})])
-    groups = net.fit(RAGGED, LABELS).optimizer_.param_groups
-    assert [(g["lr"], g["weight_decay"]) for g in groups] == [(lr, 0.0), (lr, decay)]
-
-
-def test_lr_after_fit(device):
-    net = make("gru", device, max_epochs=1).fit(RAGGED, LABELS)
-    assert settings_of(net.set_params(lr=0.25))[1:] == (0.25, 1.0)
-    net.partial_fit(RAGGED, LABELS)
-    assert settings_of(net)[1] == 0.25
-    assert settings_of(net.set_params(lr="auto", max_epochs=2))[1] == 5e-3
-    assert (net.lr, net.max_epochs) == ("auto", 2)
-    net.partial_fit(RAGGED, LABELS)
-    assert settings_of(net) == OPTIMIZERS["gru"]
-    assert settings_of(net.set_params(optimizer__weight_decay=0.5))[2] == 0.5
-
-
-class Recipe(SaliencyGuidedClassifier):
-    """The way skorch documents to build an optimizer of one's own."""
-
-    def initialize_optimizer(self):
-        parameters = self.get_all_learnable_params()
-        args, kwargs = self.get_params_for_optimizer("optimizer", parameters)
-        self.optimizer_ = self.optimizer(*args, **kwargs)
-        return self
-
-
-@pytest.mark.parametrize("module", ["gru", "tcn"])
-def test_recipe_for_an_optimizer(module, device):
-    nets = [
-        make(module, device, cls).fit(RAGGED, LABELS) for cls in (Recipe, SaliencyGuidedClassifier)
-    ]
-    assert settings_of(nets[0]) == settings_of(nets[1])
-    assert_same_parameters(*nets)
-    assert nets[0].get_params()["optimizer"] == nets[0].get_params()["lr"] == "auto"
 
 
 # a module of the user's own
