@@ -156,33 +156,51 @@ def decay_table(results, modules, decays):
 
 
 def candidates_table(results, module, candidates, kinds, seeds):
-    """Everything that was tried on the tuning kinds, best first."""
+    """Everything that was tried on the tuning kinds, best first.
+
+    Those that ran with the first seed only, and were given up then, stand behind the others.
+    """
     tried = {}
     for name, training in candidates.items():
-        if (found := results.many(module, kinds, seeds, training)) is not None:
-            tried[name] = [result for kind in kinds for result in found[kind]]
+        for some in (seeds, seeds[:1]):
+            if (found := results.many(module, kinds, some, training)) is not None:
+                tried[name] = found
+                break
 
-    def scored(name, method="saliency"):
-        return [value(result, method) for result in tried[name]]
+    def scored(name, n_seeds, method="saliency"):
+        return [value(r, method) for kind in kinds for r in tried[name][kind][:n_seeds]]
+
+    def rank(name):
+        n_seeds = len(tried[name][kinds[0]])
+        return -n_seeds, -(mean(scored(name, n_seeds)) or 0)
 
     rows = []
-    for name in sorted(tried, key=lambda name: -(mean(scored(name)) or 0)):
-        accuracy = statistics.mean(result["test_accuracy"] for result in tried[name])
-        unfitted = sum(result["train_accuracy"] < FITTED for result in tried[name])
-        split = [mean(scored(name)[i : i + len(seeds)]) for i in (0, len(seeds))]
+    for name in sorted(tried, key=rank):
+        n_seeds = len(tried[name][kinds[0]])
+        found = [result for kind in kinds for result in tried[name][kind]]
+        ours = scored(name, n_seeds)
+        accuracy = statistics.mean(result["test_accuracy"] for result in found)
+        unfitted = sum(result["train_accuracy"] < FITTED for result in found)
+        split = [mean(value(r, "saliency") for r in tried[name][kind]) for kind in kinds]
         wins = [
-            f"{above(scored(name), scored(other))}/{len(tried[name])}"
+            f"{above(ours, scored(other, n_seeds))}/{len(ours)}"
             if other in tried and other != name
             else ""
             for other in ("plain", "decay", "control")
         ]
         mark = f" !{unfitted}" if unfitted else ""
         rows.append(
-            [name, f"{accuracy:.3f}{mark}", *map(number, split), number(mean(scored(name)))]
-            + wins
-            + [number(mean(scored(name, m))) for m in SHORT if m != "saliency"]
+            [
+                name,
+                n_seeds,
+                f"{accuracy:.3f}{mark}",
+                *map(number, split),
+                number(mean(ours)),
+                *wins,
+            ]
+            + [number(mean(scored(name, n_seeds, m))) for m in SHORT if m != "saliency"]
         )
-    header = [module, "test acc.", *(f"AP grad {kind}" for kind in kinds), "mean"]
+    header = [module, "seeds", "test acc.", *(f"AP grad {kind}" for kind in kinds), "mean"]
     header += ["above plain", "above decay", "above control"]
     header += [f"AP {short}" for method, short in SHORT.items() if method != "saliency"]
     return markdown_table(header, rows) if rows else ""
