@@ -10,6 +10,9 @@ from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
 from sgt_sklearn.estimators._batches import MemoryBatches, memory_batches
 
+# torch says so of rows that it gets as they are, as the DataLoader does; once a process only
+pytestmark = pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+
 RNG = np.random.default_rng(0)
 TABLE = RNG.standard_normal((50, 4)).astype(np.float32)
 LABELS = RNG.integers(0, 3, 50)

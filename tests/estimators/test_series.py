@@ -1,5 +1,7 @@
 """Series of unequal length: what is behind their ends takes part in nothing."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,12 @@ def parametrize_networks(function):
     cases = [(module, SaliencyGuidedClassifier) for module in SERIES]
     cases += [("gru", SaliencyGuidedRegressor)]
     return pytest.mark.parametrize(("module", "cls"), cases)(function)
+
+
+@functools.cache
+def classifier(module, device):
+    """Trained on the series, for tests that only ask it."""
+    return make(module, device).fit(RAGGED, LABELS)
 
 
 # forms
@@ -91,7 +99,7 @@ def test_series_of_one_length(device):
 @pytest.mark.parametrize("module", SERIES)
 @pytest.mark.parametrize("form", FORMS)
 def test_all_outputs_are_explained(module, form, device):
-    net = make(module, device).fit(RAGGED, LABELS)
+    net = classifier(module, device)
     X = FORMS[form](RAGGED)
     values = net.attribute(X, target="all")
     if form in ("list", "object array"):
@@ -108,7 +116,7 @@ def test_all_outputs_are_explained(module, form, device):
 
 @pytest.mark.parametrize("module", SERIES)
 def test_longer_series_at_prediction(module, device):
-    net = make(module, device).fit(RAGGED, LABELS)
+    net = classifier(module, device)
     longer = [np.concatenate([x] * 3) for x in RAGGED]
     together, alone = (
         net.predict_proba(longer),
