@@ -8,7 +8,7 @@ them to dask: the estimator does not change, and neither do the results.
 
 Here the cluster is two processes of this machine, and the same search runs once without it, to
 compare. Run it with ``python examples/grid_search_dask.py`` (about 20 seconds) after
-``pip install "sgt-sklearn[dask]"``.
+``pip install "dask[distributed]"``.
 """
 
 # %%

@@ -7,7 +7,7 @@ averaged, so all copies stay the same. Hugging Face accelerate does this for PyT
 ``AccelerateMixin`` for skorch, and ``SaliencyGuidedMixin`` adds the guidance.
 
 Run it with ``python -m torch.distributed.run --nproc_per_node 2 examples/train_accelerate.py``
-(about 20 seconds) after ``pip install "sgt-sklearn[accelerate]"``. Everything below happens in
+(about 20 seconds) after ``pip install accelerate``. Everything below happens in
 each process. It also runs as one process, with plain ``python``.
 """
 

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 import torch
+from skorch import NeuralNet
 from skorch.callbacks.scoring import ScoringBase
 from skorch.dataset import Dataset
 from skorch.utils import is_dataset
@@ -15,6 +16,7 @@ from sgt_sklearn.estimators._checks import (
 )
 from sgt_sklearn.estimators._importances import ImportancesMixin
 from sgt_sklearn.estimators._inputs import without_excess
+from sgt_sklearn.estimators._meant_names import check_arguments
 from sgt_sklearn.estimators._mixin import SaliencyGuidedMixin
 from sgt_sklearn.estimators._named import accepted_sizes, check_module, named_module
 from sgt_sklearn.estimators._optimizer import OptimizerMixin
@@ -25,6 +27,11 @@ from sgt_sklearn.estimators._validation import ValidationMixin
 from sgt_sklearn.estimators._validation_sets import ValidationSetsMixin
 from sgt_sklearn.modules import StandardizedInput
 
+# what a subclass overrides to add modules and criteria, whose names then are prefixes
+_PARTS = (
+    *("initialize", "initialize_module", "initialize_criterion", "initialize_optimizer"),
+    *("_validate_params", "prefixes_"),
+)
 _SKORCH_STATE = ("history_", "initialized_", "virtual_params_")
 
 
@@ -121,6 +128,7 @@ class SaliencyGuidedEstimator(
         )
         for name in _SKORCH_STATE:
             vars(self).pop(name, None)
+        self._check_names(kwargs, TypeError)
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -137,7 +145,17 @@ class SaliencyGuidedEstimator(
     @property
     def _params_to_validate(self):
         names = {k for k in vars(self) if not k.endswith("_") and not k.startswith("_")}
-        return names - self._init_names_ - {"classes"}
+        return names - self._init_names_
+
+    def _check_names(self, names, kind):
+        """Refuse unknown names at once, unless a subclass may add a part with a prefix."""
+        if any(getattr(type(self), name) is not part for name, part in self._parts_.items()):
+            return
+        # check_estimator of scikit-learn takes kwargs for a parameter
+        known = self._init_names_ | {"kwargs"}
+        unknown = [n for n in names if n not in known and not self._passes_on(n)]
+        if unknown:
+            raise kind(self._refusal(unknown))
 
     @_params_to_validate.setter
     def _params_to_validate(self, names):
@@ -156,6 +174,8 @@ class SaliencyGuidedEstimator(
         self
             The estimator.
         """
+        named = [name for name in kwargs if "__" in name]  # of others scikit-learn says so
+        self._check_names(named, ValueError)
         if "callbacks" in kwargs and not self.initialized_:
             # skorch would already look into them here; what they are is checked by fit
             self.callbacks = kwargs.pop("callbacks")
@@ -325,6 +345,7 @@ class SaliencyGuidedEstimator(
                     "a module class with all its sizes to initialize() before."
                 )
             module = named_module(module, self._input_kind_)
+        check_arguments("module", module, kwargs)
         built = self.initialized_instance(module, accepted_sizes(module, self._sizes_) | kwargs)
         if named and self._statistics_ is not None:
             built = StandardizedInput(built, self._statistics_.mean, self._statistics_.scale)
@@ -348,7 +369,9 @@ class SaliencyGuidedEstimator(
                 "criterion must be 'auto', or a torch criterion class or instance, got "
                 f"{criterion!r}."
             )
-        self.criterion_ = self.initialized_instance(criterion, self.get_params_for("criterion"))
+        kwargs = self.get_params_for("criterion")
+        check_arguments("criterion", criterion, kwargs)
+        self.criterion_ = self.initialized_instance(criterion, kwargs)
         return self
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
@@ -428,3 +451,6 @@ class SaliencyGuidedEstimator(
 
 
 SaliencyGuidedEstimator._init_names_ = named_parameters(SaliencyGuidedEstimator.__init__)
+SaliencyGuidedEstimator._parts_ = {
+    name: getattr(SaliencyGuidedEstimator, name, getattr(NeuralNet, name)) for name in _PARTS
+}

@@ -1,7 +1,5 @@
 """Saliency guided classification."""
 
-import inspect
-
 import numpy as np
 import torch
 from sklearn.utils.metaestimators import available_if
@@ -121,9 +119,11 @@ class SaliencyGuidedClassifier(LabelsMixin, SaliencyGuidedEstimator, NeuralNetCl
         Weights by label (1 where a label is missing), by which both loss terms of a sample are
         multiplied beside its sample weight; "balanced" weighs classes inversely to their
         frequency.
+    classes : array-like, default=None
+        Labels that may occur, as in skorch; None takes those of y.
     **kwargs
-        `module__*`, `optimizer__*`, `criterion__*`, `iterator_train__*`, `callbacks__*`, and
-        `classes`, as in skorch.
+        `module__*`, `optimizer__*`, `criterion__*`, `iterator_train__*` and `callbacks__*`, as in
+        skorch.
 
     Attributes
     ----------
@@ -167,8 +167,8 @@ class SaliencyGuidedClassifier(LabelsMixin, SaliencyGuidedEstimator, NeuralNetCl
     (2, 4)
     """
 
-    def __init__(self, module="auto", *, class_weight=None, **kwargs):
-        super().__init__(module, **kwargs)
+    def __init__(self, module="auto", *, class_weight=None, classes=None, **kwargs):
+        super().__init__(module, classes=classes, **kwargs)
         self.class_weight = class_weight
 
     @property
@@ -356,16 +356,3 @@ def _two_columns(logit):
 def _with_complement(probability):
     probability = probability.reshape(-1)
     return torch.stack([1 - probability, probability], dim=1)
-
-
-def _signature(own, inherited):
-    """Signature that names the parameters of both, for scikit-learn and for editors."""
-    own, inherited = (inspect.signature(f).parameters.values() for f in (own, inherited))
-    keywords = [p for p in own if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    *explicit, last = inherited
-    return inspect.Signature([*explicit, *keywords, last])
-
-
-SaliencyGuidedClassifier.__init__.__signature__ = _signature(
-    SaliencyGuidedClassifier.__init__, SaliencyGuidedEstimator.__init__
-)

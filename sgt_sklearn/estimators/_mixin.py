@@ -21,6 +21,7 @@ from sgt_sklearn.estimators._guidance import Guidance, inside_criterion, trainin
 from sgt_sklearn.estimators._inputs import cast_floats
 from sgt_sklearn.estimators._masked_samples import MaskingMixin
 from sgt_sklearn.estimators._parameters import unwrap
+from sgt_sklearn.estimators._reporting import ReportingMixin
 from sgt_sklearn.estimators._resume import ResumeMixin
 from sgt_sklearn.estimators._session import fit_session
 from sgt_sklearn.estimators._weights import (
@@ -53,6 +54,7 @@ _LOSS_NAMES = ("train_task_loss", "train_consistency_loss")
 
 
 class SaliencyGuidedMixin(
+    ReportingMixin,
     AttributionMixin,
     MaskingMixin,
     DeviceMixin,

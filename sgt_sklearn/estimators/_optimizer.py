@@ -2,6 +2,9 @@
 
 from contextlib import contextmanager
 
+from skorch import NeuralNet
+
+from sgt_sklearn.estimators._meant_names import check_arguments
 from sgt_sklearn.estimators._named import default_optimizer
 from sgt_sklearn.estimators._parameters import is_auto
 
@@ -55,6 +58,9 @@ class OptimizerMixin:
     def _initialize_optimizer(self, *args, **kwargs):
         # recipes override initialize_optimizer and call self.optimizer
         with self._resolved_optimizer():
+            if type(self).initialize_optimizer is NeuralNet.initialize_optimizer:
+                given = self.get_params_for("optimizer").keys() - {"param_groups"}
+                check_arguments("optimizer", self.optimizer, given)
             return super()._initialize_optimizer(*args, **kwargs)
 
     def _optimizer_settings(self):

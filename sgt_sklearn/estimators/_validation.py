@@ -30,11 +30,7 @@ from sgt_sklearn.estimators._parameters import (
     kind_of_tensor,
     resolve_auto,
 )
-
-_INPUTS_ARE = (
-    "finite and real, of shape (n_samples, n_features), (n_samples, n_timesteps, n_features) or "
-    "(n_samples, n_channels, height, width)"
-)
+from sgt_sklearn.estimators._unreadable import check_dense, check_no_dates, explaining
 
 
 class ValidationMixin:
@@ -84,6 +80,7 @@ class ValidationMixin:
         return X, y
 
     def _validate_array(self, X, fresh):
+        check_dense(X)
         kind = kind_of_data(self.module, X)
         # one row alone has a message of scikit-learn's own
         if (
@@ -106,7 +103,8 @@ class ValidationMixin:
                 f"of {sorted(map(str, X))}."
             )
         else:
-            with naming("X", _INPUTS_ARE):
+            check_no_dates(X)
+            with explaining(X, fits=kind is not None):
                 X = validate_data(self, X, reset=fresh, dtype=np.float32, allow_nd=True)
             X = writable(X)
         if fresh:

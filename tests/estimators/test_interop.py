@@ -4,6 +4,7 @@ import copy
 import io
 import itertools
 import pickle
+import re
 import warnings
 
 import joblib
@@ -278,7 +279,8 @@ def test_a_fitted_estimator_survives_a_round_trip(round_trip, task, auto, device
     np.testing.assert_array_equal(loaded.attribute(data), net.attribute(data))
     np.testing.assert_array_equal(loaded.feature_importances_, net.feature_importances_)
     assert loaded.history[:, "train_loss"] == net.history[:, "train_loss"]
-    assert repr(loaded) == repr(net)
+    # callbacks are shown with their address
+    assert re.sub(" at 0x[0-9a-f]+", "", repr(loaded)) == re.sub(" at 0x[0-9a-f]+", "", repr(net))
     # a second round trip, cloning and fitting on go as with the original
     again = round_trip(loaded)
     for one in (net, again):

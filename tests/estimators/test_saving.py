@@ -220,11 +220,14 @@ def test_a_net_trimmed_for_prediction_is_refused(tmp_path):
         net.save(tmp_path / "net")
 
 
-def test_without_safetensors_the_error_names_the_extra(tmp_path, monkeypatch):
+def test_without_safetensors_the_error_names_the_package(tmp_path, monkeypatch):
     net = make(Classifier, "cpu", max_epochs=1).fit(TABLE, LABELS)
     net.save(tmp_path / "net")
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     monkeypatch.setitem(sys.modules, "safetensors", None)
     for call in (lambda: net.save(tmp_path / "other"), lambda: Classifier.load(tmp_path / "net")):
-        with pytest.raises(ImportError, match=r'pip install "sgt-sklearn\[safetensors\]"'):
+        with pytest.raises(ImportError, match=r"need safetensors: pip install safetensors\.$"):
             call()
+    # what is wrong whatever is installed comes first
+    with pytest.raises(FileNotFoundError):
+        Classifier.load(tmp_path / "no such file")

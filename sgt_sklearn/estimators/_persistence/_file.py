@@ -68,17 +68,17 @@ def read_file(path):
 
     Raises
     ------
+    OSError
+        If the file cannot be read; FileNotFoundError where there is none.
     ImportError
         Without safetensors.
     PersistenceError
         For a file that is empty, truncated, altered, newer, or of another kind.
-    OSError
-        If the file cannot be read; FileNotFoundError where there is none.
     """
-    library = _safetensors()
     with open(path, "rb") as file:
         # all of it before a check: a file that changes meanwhile cannot pass one and be another
         data = file.read()
+    library = _safetensors()
     try:
         tensors = library.load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -155,9 +155,7 @@ def _safetensors():
     try:
         import safetensors.torch
     except ImportError as error:
-        raise ImportError(
-            'save and load need safetensors: pip install "sgt-sklearn[safetensors]".'
-        ) from error
+        raise ImportError("save and load need safetensors: pip install safetensors.") from error
     return safetensors.torch
 
 

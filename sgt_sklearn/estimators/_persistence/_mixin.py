@@ -29,7 +29,7 @@ class PersistenceMixin:
         Raises
         ------
         ImportError
-            Without safetensors: ``pip install "sgt-sklearn[safetensors]"``.
+            Without safetensors: ``pip install safetensors``.
         NotFittedError
             Before `fit`.
         PersistenceError
@@ -88,10 +88,10 @@ class PersistenceMixin:
 
         Raises
         ------
-        ImportError
-            Without safetensors: ``pip install "sgt-sklearn[safetensors]"``.
         FileNotFoundError
             If there is no such file.
+        ImportError
+            Without safetensors: ``pip install safetensors``.
         PersistenceError
             For a file that is empty, truncated, altered, written by a newer version or from
             another class; for names that are neither known nor passed; for weights that do not
