@@ -104,7 +104,8 @@ class ValidationMixin:
             )
         else:
             check_no_dates(X)
-            with explaining(X, fits=kind is not None):
+            # values that overflow are an error
+            with explaining(X, fits=kind is not None), np.errstate(over="ignore"):
                 X = validate_data(self, X, reset=fresh, dtype=np.float32, allow_nd=True)
             X = writable(X)
         if fresh:
