@@ -136,6 +136,8 @@ def set_title(ax, explanation, i, *more, **kwargs):
     Images are narrow, and have a line for each.
     """
     first = sample_name(explanation, i)
+    if len(explanation) > 1:  # the others are not in the picture
+        first += f" (one of {len(explanation)})"
     if explanation.target is not None:
         first += f", target {target_text(explanation, i)}"
     second = method_name(explanation)

@@ -24,6 +24,7 @@ from sgt_sklearn.inspection._wording import (
 
 _MOST_DOTS = 300
 _DIAMETERS = (6.0, 5.0, 4.2, 3.6, 3.1, 2.7, 2.4, 2.1, 1.8)  # of dots, in points
+_BESIDE = 6.0  # points that a number at a bar keeps free on both sides together
 _ROW = 0.9  # share of a row's height that dots may fill
 
 
@@ -50,13 +51,13 @@ def draw_bars(explanation, i, ax, scale, *, max_display, bar_kwargs):
     ax.axvline(0, color="black", linewidth=0.8)
     _finish(ax, labels, value_name(explanation[i]))
     set_title(ax, explanation, i)
-    _leave_room(ax, widths)
     if len(rest) and not is_contribution(explanation):
         _note(
             ax,
             f"{counted(len(rest), 'more feature')}, of size "
             f"{number_text(np.abs(values[rest]).max(), signed=False)} at most",
         )
+    _leave_room(ax, widths, texts)
     return {"ax_": ax, "bars_": bars, "texts_": texts}
 
 
@@ -73,13 +74,13 @@ def draw_mean_bars(explanation, ax, *, max_display, bar_kwargs):
     _finish(ax, [label(names[j]) for j in shown], f"size of the {value_name(explanation)}")
     of = counted(len(explanation), "sample")
     ax.set_title(escaped(f"mean over {of}\n{method_name(explanation)}"), fontsize="medium")
-    _leave_room(ax, means[shown])
     if len(rest):
         _note(
             ax,
             f"{counted(len(rest), 'more feature')}, of mean size "
             f"{number_text(means[rest].max(), signed=False)} at most",
         )
+    _leave_room(ax, means[shown], texts)
     return {"ax_": ax, "bars_": bars, "texts_": texts}
 
 
@@ -206,11 +207,22 @@ def _finish(ax, labels, xlabel):
     ax.tick_params(axis="y", length=0)
 
 
-def _leave_room(ax, widths):
+def _leave_room(ax, widths, texts):
     """Limits of the x axis that leave room for the numbers at the bars."""
     low, high = min(widths.min(), 0), max(widths.max(), 0)
-    room = 0.16 * ((high - low) or 1.0)
-    ax.set_xlim(low - room * (low < 0), high + room * (high > 0 or low == 0))
+    total = span = (high - low) or 1.0
+    ax.set_xlim(low, low + span)
+    # what stands beside the axes decides how wide they are, and so how much numbers take of them
+    ax.figure.draw_without_rendering()
+    of_text = np.array([text.get_window_extent().width for text in texts])
+    shares = (of_text + _BESIDE * ax.figure.dpi / 72) / ax.get_window_extent().width
+    below, edge = widths < 0, 0.02 * span
+    for _ in range(30):  # the wider the limits, the more a number takes in units of the values
+        needs = shares * total
+        left = np.max((low - widths + needs)[below], initial=edge * (low < 0))
+        right = np.max((widths - high + needs)[~below], initial=edge)
+        total = min(span + left + right, 5 * span)
+    ax.set_xlim(low - left, high + right)
 
 
 def _note(ax, text):

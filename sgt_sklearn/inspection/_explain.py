@@ -1,5 +1,7 @@
 """Explanations of predictions, with names, of nets, pipelines, searches and ensembles."""
 
+import warnings
+
 import numpy as np
 from skorch import NeuralNet
 
@@ -15,6 +17,7 @@ from sgt_sklearn.inspection._finals import Request, attributions, explain_final
 from sgt_sklearn.inspection._folding import Columns
 from sgt_sklearn.inspection._methods import check_options, method_named
 from sgt_sklearn.inspection._rescaling import temporal_saliency_rescaling
+from sgt_sklearn.inspection._units import is_transformed, knows_deviations, summed_inside
 from sgt_sklearn.inspection._unwrap import unwrap
 
 __all__ = ["attributions", "explain"]
@@ -81,7 +84,8 @@ def explain(
     fold : bool, default=True
         Whether columns that the steps of a pipeline made of one original column are explained as
         one: values are summed, and methods that perturb hide them together. False explains each
-        column that the final estimator sees.
+        column that the final estimator sees. Sums of gradients are no ranking, and a warning says
+        so: see Notes.
 
     feature_names : list of str, default=None
         Names of the columns (of tables), features of a step (of series) or channels (of images)
@@ -94,9 +98,10 @@ def explain(
         also take labels of all cells of a sample, such as the segments of an image, and give each
         cell the value of its segment.
 
-    standardized : bool, default=False
+    standardized : bool or "auto", default=False
         Multiply gradients by the standard deviation of each feature in training, so that features
-        in different units compare.
+        in different units compare: without it a column in small units looks large. "auto" does
+        so for gradients of tables by nets that know the deviations, as those of this library do.
 
     temporal_rescaling : bool, default=False
         Of series: relevance from 0 to 1 by :func:`temporal_saliency_rescaling` of the method.
@@ -159,6 +164,12 @@ def explain(
 
     "feature_permutation" exchanges values among all rows of X at once; its values depend on them.
 
+    To rank the columns of a table, take a method of contributions, or gradients with
+    ``standardized=True``. Of a variable that became several columns, as one-hot encoding makes
+    them, gradients are no ranking either way: their sum is the slope in a direction in which no
+    row moves, as all categories would grow at once. "integrated_gradients", "feature_ablation" and
+    "shapley_value_sampling" say what such a variable contributes.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -189,6 +200,8 @@ def explain(
             "'feature_ablation'."
         )
     _check_windows(options, columns)
+    if facts.units != "contribution" and groups is None:
+        _warn_of_sums(method, columns.of_several or summed_inside(final.estimator))
     request = Request(
         method,
         target=target,
@@ -197,7 +210,7 @@ def explain(
         options=options,
         labels=columns.hidden_together if facts.family == "perturbation" else None,
         batch_size=batch_size,
-        standardized=standardized,
+        standardized=_check_standardized(standardized, facts, final),
         seed=None if random_state is None else seed_from(random_state),
         outputs=("input", "baseline") if facts.complete else ("free",),
     )
@@ -206,7 +219,8 @@ def explain(
         if temporal_rescaling:
             return _rescaled(final, request, columns)
         found = explain_final(final.estimator, final.X, request)
-        return _explanation(found, request, final, columns)
+        transformed = is_transformed(estimator)
+        return _explanation(found, request, final, columns, transformed)
 
 
 def _check_windows(options, columns):
@@ -221,7 +235,39 @@ def _check_windows(options, columns):
         )
 
 
-def _explanation(found, request, final, columns):
+def _check_standardized(standardized, facts, final):
+    """Whether to standardise, with "auto" settled."""
+    if isinstance(standardized, (bool, np.bool_)):
+        return bool(standardized)
+    if not isinstance(standardized, str) or standardized != "auto":
+        raise ValueError(f"standardized must be True, False or 'auto', got {standardized!r}.")
+    of_gradients = facts.units != "contribution"
+    return of_gradients and is_table(final.X) and knows_deviations(final.estimator)
+
+
+def is_table(X):
+    """Whether X has a row of numbers (or of ids) for each sample."""
+    if hasattr(X, "shape"):
+        return len(X.shape) == 2
+    return isinstance(X, (list, tuple)) and len(X) > 0 and np.ndim(X[0]) == 1
+
+
+def _warn_of_sums(method, names):
+    """Warn where gradients of a variable are summed over what the steps made of it."""
+    if not names:
+        return
+    shown = ", ".join(map(repr, names[:3])) + ", ..." * (len(names) > 3)
+    warnings.warn(
+        f"method={method!r} sums gradients over the columns that steps of the pipeline make of "
+        f"{shown}: that is the slope in a direction in which no row moves, and does not rank "
+        "variables. Use method='integrated_gradients', 'feature_ablation' or "
+        "'shapley_value_sampling'.",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _explanation(found, request, final, columns, transformed):
     every = isinstance(request.target, str) and request.target == "all"
     values = np.asarray(found.values)
     samples = np.asarray(found.samples)
@@ -250,6 +296,7 @@ def _explanation(found, request, final, columns):
         classes=None if classes is None else np.asarray(classes).tolist(),
         index=final.originals.index if hasattr(final.originals, "iloc") else None,
         standardized=request.standardized,
+        transformed=transformed,
         groups=_hidden_as_one(request.labels, columns, samples.shape[1:]),
     )
 

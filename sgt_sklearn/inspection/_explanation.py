@@ -70,6 +70,10 @@ class Explanation:
     standardized : bool, default=False
         Whether gradients were multiplied by the standard deviation of each feature in training.
 
+    transformed : bool, default=False
+        Whether the estimator sees what the steps of a pipeline made of the data. Gradients are
+        then per unit of that, and pictures say so.
+
     temporal_rescaling : bool, default=False
         Whether values are the temporal saliency rescaling of `method`: relevance from 0 to 1.
 
@@ -127,12 +131,14 @@ class Explanation:
         classes=None,
         index=None,
         standardized=False,
+        transformed=False,
         temporal_rescaling=False,
         groups=None,
     ):
         self.kind, self.method, self.output = kind, method, output
         self.baseline = baseline
-        self.standardized, self.temporal_rescaling = standardized, temporal_rescaling
+        self.standardized, self.transformed = standardized, transformed
+        self.temporal_rescaling = temporal_rescaling
         self.groups = None if groups is None else np.asarray(groups)
         (
             self.values,
@@ -249,6 +255,8 @@ class Explanation:
     def mean_abs(self):
         """Mean absolute value over the samples: what matters in general.
 
+        Gradients of columns in different units compare only if they are standardised.
+
         Returns
         -------
         ndarray of the shape of a sample, or dict of str to float
@@ -265,6 +273,8 @@ class Explanation:
 
     def top(self, k=10):
         """Features with the largest mean absolute values.
+
+        Gradients of columns in different units compare only if they are standardised.
 
         Parameters
         ----------
@@ -369,7 +379,7 @@ class Explanation:
         names = (
             *("values", "data", "kind", "method", "output", "target", "baseline"),
             *("explained_output", "baseline_output", "feature_names", "lengths", "classes"),
-            *("index", "standardized", "temporal_rescaling", "groups"),
+            *("index", "standardized", "transformed", "temporal_rescaling", "groups"),
         )
         return type(self)(**{name: getattr(self, name) for name in names} | changes)
 

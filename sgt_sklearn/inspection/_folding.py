@@ -59,6 +59,14 @@ class Columns:
         """Labels of the cells that methods which perturb hide as one, or None."""
         return self.columns if self.cells is None else self.cells
 
+    @property
+    def of_several(self):
+        """Names that stand for several columns, in their order; none where nothing is folded."""
+        if self.codes is None:
+            return []
+        counts = np.bincount(self.codes)
+        return [name for name, count in zip(self.names, counts, strict=True) if count > 1]
+
     def named(self, values, samples, kind, *, hidden_together):
         """Values, data and names of an explanation.
 

@@ -159,7 +159,8 @@ class SaliencyMapDisplay:
             one feature.
 
         sample : int, default=0
-            Which sample is drawn. "mean_bars" and "beeswarm" draw all.
+            Which sample is drawn, by position: no label of the index. The title says if there are
+            others; "mean_bars" and "beeswarm" draw all.
 
         max_display : int, default=10
             Largest number of features in bars and swarms: those of the largest (mean) size.
@@ -217,7 +218,7 @@ class SaliencyMapDisplay:
             kind.
 
         IndexError
-            If there is no such sample.
+            If there is no sample at that position.
 
         TypeError
             If `explanation` is none.
@@ -230,7 +231,7 @@ class SaliencyMapDisplay:
         _check_number("limit", limit, allow_none=True)
         _check_number("time_step", time_step)
         _check_count("max_display", max_display)
-        i = _check_sample(sample, len(explanation))
+        i = _check_sample(sample, explanation)
         keywords = {
             "image_kwargs": image_kwargs,
             "line_kwargs": line_kwargs,
@@ -274,6 +275,7 @@ class SaliencyMapDisplay:
         *,
         method="saliency",
         target="predicted",
+        standardized="auto",
         explain_kwargs=None,
         relevance=None,
         ax=None,
@@ -281,19 +283,29 @@ class SaliencyMapDisplay:
     ):
         """Explain predictions and draw the explanation.
 
+        It is what ``explain(estimator, X, ...)`` returns for the same arguments; but
+        `standardized` is "auto" here, and False there.
+
         Parameters
         ----------
         estimator : fitted estimator
             A net, pipeline, search or ensemble, as for :func:`explain`.
 
         X : array-like of shape (n_samples, ...)
-            What is explained. Pass few samples where one is drawn.
+            What is explained. Where one sample is drawn, pass that one: ``X.iloc[[i]]``,
+            ``X[[i]]``.
 
         method : str, default="saliency"
-            See :func:`explain`.
+            See :func:`explain`. Of one-hot columns gradients are no ranking: take
+            "integrated_gradients" or a method that perturbs.
 
         target : "predicted", label or array-like of shape (n_samples,), default="predicted"
             See :func:`explain`.
+
+        standardized : bool or "auto", default="auto"
+            Whether gradients are per standard deviation of each feature in training. "auto" is
+            True for tables, whose columns in different units would not compare in one picture
+            (see :func:`explain`), and False for all else. The label of the axis names the unit.
 
         explain_kwargs : dict, default=None
             Further arguments of :func:`explain`, such as `output` and `baseline`.
@@ -318,9 +330,8 @@ class SaliencyMapDisplay:
             As of :func:`explain` and :meth:`plot`.
         """
         import_pyplot()
-        explanation = explain(
-            estimator, X, method=method, target=target, **dict(explain_kwargs or {})
-        )
+        options = {"standardized": standardized} | dict(explain_kwargs or {})
+        explanation = explain(estimator, X, method=method, target=target, **options)
         return cls(explanation, relevance=relevance).plot(ax, **plot_kwargs)
 
     @classmethod
@@ -393,12 +404,20 @@ def _check_keywords(kind, takes, keywords):
             raise ValueError(f"{name} is not used by kind={kind!r}, which takes {known}.")
 
 
-def _check_sample(sample, n_samples):
-    if isinstance(sample, bool) or not isinstance(sample, (int, np.integer)):
-        raise TypeError(f"sample must be an int, got {sample!r}.")
-    if not -n_samples <= sample < n_samples:
-        raise IndexError(f"sample {sample} is out of bounds: there are {n_samples} samples.")
-    return int(sample) % n_samples
+def _check_sample(sample, explanation):
+    n_samples = len(explanation)
+    must = f"sample must be a position from 0 to {n_samples - 1}, got {sample!r}"
+    if isinstance(sample, (int, np.integer)) and not isinstance(sample, bool):
+        if -n_samples <= sample < n_samples:
+            return int(sample) % n_samples
+        error = IndexError
+    else:
+        error = TypeError
+    names = [] if explanation.index is None else list(explanation.index)
+    found = [i for i, name in enumerate(names) if name == sample]
+    if len(found) == 1:
+        must += f", a label of the index: use sample={found[0]}"
+    raise error(f"{must}.")
 
 
 def _check_number(name, value, allow_none=False):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
@@ -91,7 +91,7 @@ def unwrap(estimator, X, feature_names=None):
         names = _names_after(fitted, originals, steps, seen)
         groups = _groups(transformers, seen)
     if groups is not None:
-        known = fitted_input(Pipeline(_named(transformers)), "feature_names_in_")
+        known = fitted_input(make_pipeline(*transformers), "feature_names_in_")
         known = [f"x{i}" for i in range(n_columns(X) or 0)] if known is None else list(known)
         originals = known if originals is None else originals
         renamed = _new_names(known, _column_names(X), originals)
@@ -116,7 +116,7 @@ def _descend(estimator, X, steps):
     for _, step in estimator.steps[:-1]:
         X = _transform(step, X, steps)
     last = estimator.steps[-1][1]
-    if _passes(last):
+    if passes(last):
         raise TypeError(
             "estimator must end in a classifier or regressor, got a pipeline that ends in "
             f"{last!r}. Pass a pipeline with a predictor as its last step."
@@ -126,7 +126,7 @@ def _descend(estimator, X, steps):
 
 def _transform(step, X, steps):
     """What a step makes of X; of a pipeline each of its own steps is one."""
-    if _passes(step):
+    if passes(step):
         return X
     if isinstance(step, FrozenEstimator):
         return _transform(step.estimator, X, steps)
@@ -149,7 +149,8 @@ def check_fitted(estimator):
     check_is_fitted(estimator)
 
 
-def _passes(step):
+def passes(step):
+    """Whether a step of a pipeline does nothing."""
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 
@@ -219,15 +220,16 @@ def _names_out(step, names):
     return None
 
 
-def _named(transformers):
-    return [(str(i), step) for i, step in enumerate(transformers)]
+def groups_of(transformers):
+    """Original column of each column that fitted steps return; None where they do not tell."""
+    try:
+        return feature_groups(make_pipeline(*transformers))
+    except Exception:  # the steps leave it open, as they may
+        return None
 
 
 def _groups(transformers, X):
     if not transformers or getattr(X, "ndim", 0) != 2:
         return None
-    try:
-        groups = feature_groups(Pipeline(_named(transformers)))
-    except Exception:  # the steps leave it open, as they may
-        return None
-    return groups if len(groups) == X.shape[1] else None
+    groups = groups_of(transformers)
+    return groups if groups is not None and len(groups) == X.shape[1] else None

@@ -92,14 +92,25 @@ def value_name(explanation):
     explained = explained_name(explanation)
     if explanation.temporal_rescaling:
         return f"relevance (0 to 1) for the {explained}"
-    per = "standard deviation" if explanation.standardized else "unit of input"
+    per = _unit(explanation)
     if explanation.method in GRADIENTS:
         if explanation.kind == "tokens" and explanation.method in _NORMS_OF_TOKENS:
             return f"size of the gradient of the {explained} at each token"
         return f"{explained} per {per}"
     if explanation.method == "vargrad":
-        return f"variance of the gradient of the {explained}"
+        of = f"variance of the gradient of the {explained}"
+        return of if explanation.kind == "tokens" else f"{of} per {per}"
     return f"contribution to the {explained}"
+
+
+def _unit(explanation):
+    """What gradients are divided by."""
+    if explanation.standardized:
+        return "standard deviation"
+    if explanation.transformed:
+        return "unit of the network's input"
+    # columns of a table have units of their own
+    return "unit of the feature" if explanation.kind == "tabular" else "unit of input"
 
 
 def is_contribution(explanation):

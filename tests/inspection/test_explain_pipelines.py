@@ -1,8 +1,12 @@
 """Explanations in the names of the columns that went into a pipeline, and sums over them."""
 
+import warnings
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
@@ -11,9 +15,11 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from skorch import NeuralNetClassifier
 
 from sgt_sklearn import SaliencyGuidedClassifier
 from sgt_sklearn.inspection import explain
+from sgt_sklearn.inspection._wording import value_name
 
 RNG = np.random.default_rng(0)
 N = 60
@@ -50,6 +56,20 @@ def pipeline():
     return make_pipeline(transformer(), net()).fit(FRAME, LABELS)
 
 
+@contextmanager
+def warns_of_sums(names):
+    """One warning that gradients of these columns are sums, or none at all."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    texts = [str(warning.message) for warning in caught]
+    assert len(texts) == bool(names)
+    if names:
+        assert f"make of {', '.join(map(repr, names))}:" in texts[0]
+        assert "method='integrated_gradients'" in texts[0]
+        assert caught[0].filename == __file__  # where `explain` is called
+
+
 def sums(values):
     return np.stack([values[:, COLUMNS[name]].sum(1) for name in NAMES], axis=1)
 
@@ -58,7 +78,8 @@ def sums(values):
     "method", ["saliency", "integrated_gradients", "deep_lift", "input_x_gradient", "lrp"]
 )
 def test_values_are_sums_over_the_columns_of_the_net(pipeline, method):
-    found = explain(pipeline, FEW, method=method)
+    with warns_of_sums(["sex", "class"] if method == "saliency" else []):
+        found = explain(pipeline, FEW, method=method)
     inner = explain(pipeline[-1], pipeline[:-1].transform(FEW), method=method)
     np.testing.assert_allclose(found.values, sums(inner.values), rtol=1e-5, atol=1e-7)
     assert found.feature_names == NAMES and found.kind == "tabular"
@@ -159,7 +180,7 @@ def test_any_estimator_in_a_pipeline():
     with pytest.raises(
         TypeError, match=r"gradients, got RandomForest.* method='feature_ablation'"
     ):
-        explain(forest, FEW, method="saliency")
+        explain(forest, FEW, method="integrated_gradients")
 
 
 def test_names_of_the_callers_own(pipeline):
@@ -170,9 +191,10 @@ def test_names_of_the_callers_own(pipeline):
         ),
         net(),
     ).fit(FRAME.to_numpy(), LABELS)
-    found = explain(fitted, array)
+    found = explain(fitted, array, method="input_x_gradient")
     assert found.feature_names == ["x0", "x1", "x2", "x3"] and found.index is None
-    found = explain(fitted, array, feature_names=["a", "b", "c", "d"])
+    names = ["a", "b", "c", "d"]
+    found = explain(fitted, array, method="input_x_gradient", feature_names=names)
     assert found.feature_names == ["a", "b", "c", "d"]
     np.testing.assert_array_equal(found.data, array)
     inner = pipeline[:-1].transform(FEW)
@@ -200,15 +222,17 @@ def test_columns_of_a_frame_are_found_by_name(pipeline, wrapped, columns):
     if wrapped or len(columns) == 2:
         pipeline.fit(FRAME, LABELS)
     given = FEW.assign(spare=0.5, more="text")[columns]
-    expected = explain(pipeline, FEW)
-    found = explain(pipeline, given)
+    method = "input_x_gradient"
+    expected = explain(pipeline, FEW, method=method)
+    found = explain(pipeline, given, method=method)
     names = [name for name in columns if name in found.feature_names]
     assert found.feature_names == names and set(names) - {"spare", "more"} <= set(NAMES)
     for name in ("age", "sex"):
         i, j = found.feature_names.index(name), expected.feature_names.index(name)
         np.testing.assert_array_equal(found.values[:, i], expected.values[:, j])
         np.testing.assert_array_equal(found.data[:, i], FEW[name].to_numpy(dtype=object))
-    renamed = explain(pipeline, given, feature_names=[name.upper() for name in columns])
+    upper = [name.upper() for name in columns]
+    renamed = explain(pipeline, given, method=method, feature_names=upper)
     assert renamed.feature_names == [name.upper() for name in names]
     np.testing.assert_array_equal(renamed.values, found.values)
 
@@ -252,3 +276,106 @@ def test_frames_inside_the_pipeline_keep_their_names():
     found = explain(forest, numbers[:5], method="feature_ablation")
     assert found.feature_names == ["age", "fare"]
     np.testing.assert_allclose(found.data, numbers[:5])
+
+
+# ---- sums of gradients, and their unit
+
+
+@pytest.mark.parametrize("method", ["smooth_grad", "vargrad", "guided_backprop"])
+def test_sums_of_gradients_are_warned_of(pipeline, method):
+    with warns_of_sums(["sex", "class"]):
+        explain(pipeline, FEW, method=method, random_state=0)
+
+
+def test_sums_of_gradients_inside_an_ensemble_are_warned_of(pipeline):
+    calibrated = CalibratedClassifierCV(pipeline, cv=2).fit(FRAME, LABELS)
+    with warns_of_sums(["sex", "class"]):
+        explain(calibrated, FEW)
+    with warns_of_sums([]):
+        explain(calibrated, FEW, method="integrated_gradients")
+
+
+def test_gradients_that_are_no_sums_are_not_warned_of(pipeline):
+    steps = make_column_transformer(
+        (OneHotEncoder(drop="if_binary", sparse_output=False), ["sex"]),
+        (StandardScaler(), ["age", "fare"]),
+    )
+    one_each = make_pipeline(steps, net()).fit(FRAME, LABELS)
+    labels = ["person", "person", "ticket", "ticket", "ticket", "person", "ticket"]
+    with warns_of_sums([]):
+        explain(one_each, FEW)
+        explain(pipeline, FEW, fold=False)
+        explain(pipeline, FEW, groups=labels)  # of the caller's own
+        explain(pipeline[-1], pipeline[:-1].transform(FEW))
+
+
+def test_a_sum_of_gradients_is_the_slope_of_no_row(pipeline):
+    """As the warning says: all columns of a category grow, where a row can only exchange them."""
+    with pytest.warns(UserWarning, match="slope in a direction in which no row moves"):
+        found = explain(pipeline, FEW[:1], target="yes")
+    Z = pipeline[:-1].transform(FEW[:1]).astype(np.float32)
+    step = np.zeros_like(Z)
+    step[:, COLUMNS["class"]] = 1e-3
+    high, low = (pipeline[-1].forward(Z + sign * step)[0, 1].item() for sign in (1, -1))
+    assert found.values[0, NAMES.index("class")] == pytest.approx((high - low) / 2e-3, abs=0.01)
+
+
+def test_gradients_behind_steps_say_so(pipeline):
+    numbers = FRAME[["age", "fare"]]
+    scaled = make_pipeline(StandardScaler(), net()).fit(numbers, LABELS)
+    bare = net().fit(numbers, LABELS)
+    search = GridSearchCV(scaled, {"saliencyguidedclassifier__max_epochs": [1]}, cv=2)
+    behind = [scaled, FrozenEstimator(scaled), search.fit(numbers, LABELS)]
+    behind.append(CalibratedClassifierCV(scaled, cv=2).fit(numbers, LABELS))
+    for estimator in behind:
+        explanation = explain(estimator, numbers[:5], target="yes")
+        assert explanation.transformed and explanation[1:3].transformed
+        assert value_name(explanation) == "logit of 'yes' per unit of the network's input"
+    calibrated = CalibratedClassifierCV(bare, cv=2).fit(numbers, LABELS)
+    passed = make_pipeline("passthrough", net()).fit(numbers, LABELS)
+    for estimator in (bare, calibrated, passed):
+        explanation = explain(estimator, numbers[:5], target="yes")
+        assert not explanation.transformed
+        assert value_name(explanation) == "logit of 'yes' per unit of the feature"
+    contribution = explain(scaled, numbers[:5], method="integrated_gradients", target="yes")
+    assert value_name(contribution) == "contribution to the logit of 'yes'"
+
+
+def test_standardized_auto_is_for_gradients_of_tables_by_nets_that_know_deviations():
+    numbers = FRAME[["age", "fare"]].astype(np.float32)
+    ours = net().fit(numbers, LABELS)
+    for method in ("saliency", "smooth_grad"):
+        options = {"method": method, "target": "yes", "random_state": 0}
+        raw = explain(ours, numbers[:5], **options)
+        auto = explain(ours, numbers[:5], standardized="auto", **options)
+        expected = raw.values * numbers.to_numpy(np.float64).std(0)
+        np.testing.assert_allclose(auto.values, expected, rtol=1e-4)
+        assert auto.standardized and not raw.standardized
+        assert value_name(auto) == "logit of 'yes' per standard deviation"
+    listed = numbers.to_numpy().tolist()
+    of_lists = net().fit(listed, LABELS)
+    assert explain(of_lists, listed[:5], standardized="auto").standardized
+    contributions = explain(ours, numbers[:5], method="integrated_gradients", standardized="auto")
+    assert not contributions.standardized
+    calibrated = CalibratedClassifierCV(ours, cv=2).fit(numbers, LABELS)
+    assert explain(calibrated, numbers[:5], standardized="auto").standardized
+    # series have one unit a feature as well, but are drawn as maps
+    series = RNG.standard_normal((12, 4, 2)).astype(np.float32)
+    of_series = net().fit(series, LABELS[:12])
+    for data in (series, list(series), {"X": series, "lengths": np.full(12, 4)}):
+        assert not explain(of_series, data, standardized="auto").standardized
+    # one row has no deviation, and this net knows none of training
+    torch.manual_seed(0)
+    plain = NeuralNetClassifier(
+        torch.nn.Linear, module__in_features=2, module__out_features=2, train_split=None, verbose=0
+    ).fit(numbers.to_numpy().copy(), (LABELS == "yes").astype(int))
+    one = numbers[:1].to_numpy().copy()
+    found = explain(plain, one, target=1, standardized="auto")
+    np.testing.assert_array_equal(found.values, explain(plain, one, target=1).values)
+    assert np.all(found.values) and not found.standardized
+
+
+@pytest.mark.parametrize("standardized", ["yes", None, 2])
+def test_standardized_of_another_kind(pipeline, standardized):
+    with pytest.raises(ValueError, match="standardized must be True, False or 'auto', got"):
+        explain(pipeline, FEW, method="integrated_gradients", standardized=standardized)

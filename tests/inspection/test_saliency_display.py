@@ -97,13 +97,18 @@ def test_title_names_sample_target_and_method(maker, kind):
         return
     display = draw(explanation, kind=kind, sample=1)
     title = [ax.get_title() or ax.get_title("left") for ax in display.figure_.axes]
-    assert f"sample 1, target 'yes'\n{explanation.method}" in title
+    of = len(explanation)
+    assert f"sample 1 (one of {of}), target 'yes'\n{explanation.method}" in title
+    alone = draw(explanation[1:2], kind=kind).figure_.axes
+    title = [ax.get_title() or ax.get_title("left") for ax in alone]
+    assert f"sample 0, target 'yes'\n{explanation.method}" in title
 
 
 def test_samples_are_named_by_position():
     names = pd.Series(list("dcba"), index=[3, 2, 1, 0])
     explanation = table(4, index=names)
-    assert draw(explanation, sample=1).ax_.get_title().startswith("sample c,")
+    title = draw(explanation, sample=1).ax_.get_title()
+    assert title.startswith("sample c (one of 4), target")
     assert "sample d," in explanation._repr_html_()
 
 
@@ -117,7 +122,7 @@ def test_title_says_what_the_output_was():
     )
     title = draw(explanation, sample=1).ax_.get_title()
     assert title == (
-        "sample b, target 'cost in \\$x\\$'\n"
+        "sample b (one of 2), target 'cost in \\$x\\$'\n"
         f"integrated_gradients: logit {MINUS}2.5, at the baseline 0.5"
     )
 
@@ -157,6 +162,22 @@ def test_from_estimator_draws_what_explain_returns(device):
     )
     assert [name[0] for name in names_of(ax)[:2]] == ["abcd"[j] for j in order]
     assert ax.get_xlabel() == "contribution to the margin of 'no'"
+
+
+def test_from_estimator_brings_columns_of_tables_to_one_unit(device):
+    X = RNG.standard_normal((40, 2)).astype(np.float32) * [1, 1000] + [0, 5000]
+    y = np.where(X[:, 1] > 5000, "yes", "no")
+    net = SaliencyGuidedClassifier(max_epochs=20, device=device, random_state=0).fit(X, y)
+    raw = explain(net, X[:1], target="yes")
+    assert raw.top(1).keys() == {"x0"}  # noise, in small units
+    display = SaliencyMapDisplay.from_estimator(net, X[:1], target="yes")
+    np.testing.assert_allclose(display.explanation.values, raw.values * X.std(0), rtol=1e-4)
+    assert names_of(display.ax_)[0].startswith("x1")
+    assert display.ax_.get_xlabel() == "logit of 'yes' per standard deviation"
+    for params in ({"standardized": False}, {"explain_kwargs": {"standardized": False}}):
+        display = SaliencyMapDisplay.from_estimator(net, X[:1], target="yes", **params)
+        np.testing.assert_array_equal(display.explanation.values, raw.values)
+        assert display.ax_.get_xlabel() == "logit of 'yes' per unit of the feature"
 
 
 def test_from_estimator_takes_relevance(device):
@@ -221,8 +242,22 @@ def test_scatter_keywords():
         (table, {"kind": "overlay"}, ValueError, r"one of \('bars', 'mean_bars', 'beeswarm'\)"),
         (images, {"kind": "picture"}, ValueError, "kind must be 'auto' or one of"),
         (series, {"kind": "line"}, ValueError, "for series of one feature"),
-        (table, {"sample": 40}, IndexError, "there are 40 samples"),
-        (table, {"sample": 1.0}, TypeError, "sample must be an int"),
+        (table, {"sample": 40}, IndexError, r"a position from 0 to 39, got 40\.$"),
+        (table, {"sample": 1.0}, TypeError, r"sample must be a position .* got 1\.0\.$"),
+        (table, {"sample": True}, TypeError, r"sample must be a position .* got True\.$"),
+        (
+            lambda: table(3, index=[208, 7, 9]),
+            {"sample": 208},
+            IndexError,
+            "got 208, a label of the index: use sample=0",
+        ),
+        (
+            lambda: table(3, index=["a", "b", "b"]),
+            {"sample": "a"},
+            TypeError,
+            "got 'a', a label of the index: use sample=0",
+        ),
+        (lambda: table(3, index=["a", "b", "b"]), {"sample": "b"}, TypeError, r"got 'b'\.$"),
         (table, {"max_display": 0}, ValueError, "max_display must be an int of at least 1"),
         (table, {"limit": -1}, ValueError, "limit must be a positive number"),
         (series, {"time_step": None}, ValueError, "time_step must be a positive number"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 from sgt_sklearn.inspection._draw_tables import swarm
 from tests.inspection.display_cases import MINUS, RNG, draw, make, names_of, rgb, table
@@ -39,17 +40,48 @@ def test_bars_of_gradients_do_not_add_up():
     assert len(display.bars_) == 4
     left = np.sort(np.abs(explanation.values[0]))[:-4].max()
     label = display.ax_.get_xlabel()
-    assert label.startswith("logit of 'yes' per unit of input\n")
+    assert label.startswith("logit of 'yes' per unit of the feature\n")
     assert f"11 more features, of size {left:.3g} at most" in label
 
 
-def test_numbers_at_bars_do_not_touch_names_or_leave_the_axes():
-    display = draw(table(), max_display=8)
-    display.figure_.draw_without_rendering()
-    box = display.ax_.get_window_extent()
-    for text in display.texts_:
-        extent = text.get_window_extent()
-        assert box.x0 <= extent.x0 and extent.x1 <= box.x1
+def numbers_are_between_names_and_edge(ax, texts):
+    """Whether numbers at bars lie within the axes, and none over a name."""
+    ax.figure.draw_without_rendering()
+    box = ax.get_window_extent()
+    extents = [text.get_window_extent() for text in texts]
+    names = [name.get_window_extent() for name in ax.get_yticklabels()]
+    inside = all(box.x0 <= extent.x0 and extent.x1 <= box.x1 for extent in extents)
+    return inside and not any(a.overlaps(b) for a in extents for b in names)
+
+
+@pytest.mark.parametrize("kind", ["bars", "mean_bars"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        RNG.standard_normal(8) * np.arange(1, 9),
+        [70400.0, 33800.0, -3080.0, -855.0, 4.12],
+        [-70400.0, -33800.0, 3080.0, 855.0, -4.12],
+        [-1e-5, -1.234e-5, -1.2e-9],
+        [123.0],
+        [0.0, 0.0],
+    ],
+)
+@pytest.mark.parametrize("name", ["x", "a column with a rather long name"])
+def test_numbers_at_bars_do_not_touch_names_or_leave_the_axes(values, name, kind):
+    names = [f"{name} {j}" for j in range(len(values))]
+    explanation = make(
+        [values], [np.zeros(len(values))], "tabular", method="lime", feature_names=names
+    )
+    display = draw(explanation, kind=kind)
+    assert numbers_are_between_names_and_edge(display.ax_, display.texts_)
+
+
+def test_numbers_at_bars_have_room_in_small_axes():
+    _, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+    values = np.array([[70400.0, 33800.0, -3080.0]])
+    for ax, sign in zip(axes, (1, -1), strict=True):
+        display = draw(make(sign * values, values, "tabular", method="lime"), ax=ax)
+        assert numbers_are_between_names_and_edge(ax, display.texts_)
 
 
 def test_mean_bars():
