@@ -50,6 +50,19 @@ def test_version_is_the_same_everywhere():
     assert sgt_sklearn.__version__ == pyproject()["project"]["version"]
 
 
+def test_pip_lines_name_packages_that_pip_finds():
+    """The project is on no index: what its users lack has a name of its own there."""
+    files = [*DOCUMENTS, *ROOT.glob("examples/*.py"), *ROOT.glob("sgt_sklearn/**/*.py")]
+    lines = [
+        (relative(path), line)
+        for path in files
+        for line in path.read_text("utf-8").splitlines()
+        if "pip install" in line
+    ]
+    assert len(lines) > 10
+    assert [(path, line) for path, line in lines if re.search(r"sgt[-_]sklearn\b", line)] == []
+
+
 def test_readme_has_examples():
     assert len(CODE_BLOCK.findall(read("README.md"))) >= 2
 

@@ -25,9 +25,7 @@ def import_pyplot():
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError(
-            'SaliencyMapDisplay needs matplotlib: pip install "sgt-sklearn[plot]".'
-        ) from error
+        raise ImportError("pictures need matplotlib: pip install matplotlib.") from error
     return plt
 
 

@@ -116,6 +116,20 @@ def _check_labels(values, data):
         )
 
 
+def check_no_row(estimator, X):
+    """Raise where X is a Series of numbers, or a row of such data as the estimator knows."""
+    if getattr(X, "ndim", 2) != 1 or not hasattr(X, "to_frame"):
+        return
+    names = getattr(estimator, "feature_names_in_", ())
+    row = len(names) > 0 and set(names) <= set(getattr(X, "index", ()))
+    if row or np.asarray(X).dtype.kind in "fiub":  # texts are samples
+        raise ValueError(
+            "X must have a row for each sample, shape (n_samples, n_features), got a Series of "
+            f"{len(X)} values. A single row is data.iloc[[0]] and a single column data[['name']], "
+            "both with two brackets."
+        )
+
+
 def check_distinct(names):
     """Raise where a name comes more than once."""
     again = [name for name, times in Counter(names).items() if times > 1]

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
 
 from sgt_sklearn._series import is_ragged
 from sgt_sklearn.estimators._attribute import Attributed
@@ -151,7 +152,7 @@ def explain_predictions(estimator, X, request):
     scores = Predictions(estimator, X, request.output)
     lengths = token_lengths(estimator, X)
     if lengths is None:
-        x, inside = _numbers(X), None
+        x, inside = _numbers(estimator, X), None
         baseline = baseline_for_array(
             request.baseline, request.method, request.options, request.seed, x
         )
@@ -229,7 +230,7 @@ def _picked(scores, index):
     return np.take_along_axis(scores, index[:, None], axis=1)[:, 0]
 
 
-def _numbers(X):
+def _numbers(estimator, X):
     if issparse(X):
         X = X.toarray()
     try:
@@ -238,15 +239,29 @@ def _numbers(X):
         if is_ragged(X):
             raise TypeError(_UNEQUAL) from error
         raise TypeError(
-            f"X must be numeric where the final estimator sees it, got {error}. Put an encoder "
-            "before it, in one pipeline; of an ensemble of pipelines output='logit' explains the "
-            "mean over them."
+            f"X must be numeric where the final estimator sees it, got {error}. "
+            f"{_encoder_before(estimator)}"
         ) from error
     if x.ndim < 2 or not len(x):
         raise ValueError(f"X must have rows and features, got shape {x.shape}.")
     if x.ndim == 3 and np.isnan(x).any():
         raise ValueError(_UNEQUAL)
     return x
+
+
+def _encoder_before(estimator):
+    """Where to put the encoder of an X that is not numeric."""
+    name = type(estimator).__name__
+    for parameter in ("regressor", "estimator"):
+        if isinstance(getattr(estimator, parameter, None), Pipeline):
+            return (
+                f"The steps of the pipeline inside {name} come after it: put them before, as in "
+                f"make_pipeline(encoder, {name}({parameter}=..., ...))."
+            )
+    return (
+        "Put an encoder before it, in one pipeline; of an ensemble of pipelines output='logit' "
+        "explains the mean over them."
+    )
 
 
 def _at(scores, x):

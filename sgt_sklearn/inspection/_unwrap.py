@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
-from sgt_sklearn.inspection._explanation_checks import check_distinct
+from sgt_sklearn.inspection._explanation_checks import check_distinct, check_no_row
 from sgt_sklearn.preprocessing import TokenEncoder, feature_groups
 from sgt_sklearn.preprocessing._sources import fitted_input
 
@@ -80,6 +80,7 @@ def unwrap(estimator, X, feature_names=None):
         If `estimator` is no estimator, or a pipeline does not end in a predictor.
     """
     steps = []
+    check_no_row(estimator, X)
     final, seen = _descend(estimator, X, steps)
     transformers = [step for step, _ in steps]
     encoders = [step for step in transformers if isinstance(step, TokenEncoder)]
