@@ -254,9 +254,11 @@ def _encoder_before(estimator):
     name = type(estimator).__name__
     for parameter in ("regressor", "estimator"):
         if isinstance(getattr(estimator, parameter, None), Pipeline):
+            scaled = "; where it only scales and shifts y, output='logit' explains what is inside"
             return (
                 f"The steps of the pipeline inside {name} come after it: put them before, as in "
-                f"make_pipeline(encoder, {name}({parameter}=..., ...))."
+                f"make_pipeline(encoder, {name}({parameter}=..., ...))"
+                f"{scaled if parameter == 'regressor' else ''}."
             )
     return (
         "Put an encoder before it, in one pipeline; of an ensemble of pipelines output='logit' "

@@ -233,7 +233,7 @@ def test_transformed_targets_of_a_pipeline():
     steps = make_pipeline(one_hot(), regressor())
     fitted = TransformedTargetRegressor(steps, transformer=StandardScaler()).fit(FRAME, TARGETS)
     few = FRAME[:6]
-    with pytest.raises(TypeError, match=r"of an ensemble of pipelines output='logit' explains"):
+    with pytest.raises(TypeError, match=r"only scales and shifts y, output='logit' explains"):
         explain(fitted, few, method="feature_ablation")
     for method, output in (("integrated_gradients", "auto"), ("feature_ablation", "logit")):
         found = explain(fitted, few, method=method, output=output)
