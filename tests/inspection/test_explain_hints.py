@@ -43,8 +43,8 @@ def test_an_encoder_inside_a_transformed_target_regressor_goes_before_it(final):
         explain(inside, DATA, method="feature_ablation")
     assert str(caught.value).endswith(
         "The steps of the pipeline inside TransformedTargetRegressor come after it: put them "
-        "before, as in make_pipeline(encoder, TransformedTargetRegressor(regressor=..., ...)); where "
-        "it only scales and shifts y, output='logit' explains what is inside."
+        "before, as in make_pipeline(encoder, TransformedTargetRegressor(regressor=..., ...)); "
+        "where it only scales and shifts y, output='logit' explains what is inside."
     )
     before = make_pipeline(
         encoder(), TransformedTargetRegressor(final, func=np.log, inverse_func=np.exp)
