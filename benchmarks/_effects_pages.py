@@ -1,12 +1,11 @@
 """What the results of `effects.py` look like: expectations, tables, and the summary of README."""
 
 import math
-import re
 import statistics
 from dataclasses import dataclass
 
 import numpy as np
-from _report import describe, markdown_table
+from _report import describe, markdown_table, short
 
 from sgt_sklearn.metrics import get_interpretability_scorer_names
 
@@ -190,8 +189,10 @@ def beside_weight_decay(results):
 
 def expectations(results):
     """Return what was expected and what was only counted, as lists under headings."""
+    found = [expectation for of in EXPECTATIONS.values() for expectation in of(results)]
+    n_held = sum(expectation.holds for expectation in found)
     sections = EXPECTATIONS | {"Beside weight decay": beside_weight_decay}
-    parts = []
+    parts = [f"{n_held} of {len(found)} expectations hold."]
     for title, found in sections.items():
         if lines := list(map(str, found(results))):
             parts.append(f"{title}:\n\n" + "\n".join(lines))
@@ -243,11 +244,6 @@ def whole(settings, results):
 # the summary, for README
 
 
-def short(value):
-    """Return three decimals without the leading zero."""
-    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.3f}")
-
-
 def compared(results, data, measure, best=max):
     """Return the means of the compared trainings, the best in bold, with chance in brackets."""
     means = [round(results.mean(data, model, measure), 3) for model in COMPARED]
@@ -266,8 +262,8 @@ def compared_with_truth(results, data):
     return "unknown"
 
 
-def summary(settings, results):
-    """Return one table with a row a data set, and the expectations that do not hold."""
+def summary(results):
+    """Return one table with a row a data set."""
     rows = [
         [
             data,
@@ -277,24 +273,13 @@ def summary(settings, results):
         ]
         for data in results.data
     ]
-    found = [expectation for of in EXPECTATIONS.values() for expectation in of(results)]
-    missed = [expectation for expectation in found if not expectation.holds]
-    return "\n".join(
-        [
-            f"In each cell: {' / '.join(COMPARED)}.",
-            "",
-            markdown_table(["data", "score", "sufficiency gap", "against the truth"], rows),
-            "",
-            f"Means over {len(results.seeds)} seeds, the best in bold however small its lead; in "
-            "brackets chance, which is 0 for a gap. Score: accuracy, for friedman1 R2. Against "
-            "the truth: AP, the average precision of the relevant columns, or the share of "
-            f"saliency outside the digit (less is better). {describe(settings)}",
-            "",
-            f"{len(found) - len(missed)} of {len(found)} "
-            "[expectations](docs/results.md#effects) hold"
-            + (". These do not:" if missed else "."),
-            *(["", *(f"- {expectation.text}" for expectation in missed)] if missed else []),
-        ]
+    table = markdown_table(["data", "score", "sufficiency gap", "against the truth"], rows)
+    return (
+        f"In each cell: {' / '.join(COMPARED)}.\n\n{table}\n\n"
+        f"Means over {len(results.seeds)} seeds, the best in bold however small its lead; in "
+        "brackets what chance reaches, which is 0 for a gap. Score: accuracy, for friedman1 R2. "
+        "Against the truth: AP, the average precision with which saliency finds the columns that "
+        "matter, or the share of saliency outside the digit (less is better)."
     )
 
 
@@ -302,4 +287,4 @@ def pages(content):
     """Return the summary for README and the whole for docs/results.md."""
     settings = content["settings"]
     results = Results(content["runs"], settings["data"], settings["seeds"])
-    return summary(settings, results), whole(settings, results)
+    return summary(results), whole(settings, results)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -61,6 +62,11 @@ def markdown_table(header, rows):
     """Return a markdown table; the first column is left-aligned, the others right-aligned."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def short(value):
+    """Return three decimals without the leading zero."""
+    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.3f}")
 
 
 def save_json(name, content):

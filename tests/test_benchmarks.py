@@ -152,18 +152,18 @@ def effects(score, sufficiency_gap, n_seeds=5):
     return {"settings": settings, "runs": runs}
 
 
-def test_summary_of_effects_marks_the_best_and_names_what_misses(load):
+def test_effects_mark_the_best_and_name_what_misses(load):
     pages = load("_effects_pages").pages
     score = {"plain": 0.9, "guided": 0.7, "random order": 1.0, "weight decay": 0.9}
     summary, whole = pages(effects(score, {"guided": -0.25, "plain": -0.5}))
     assert "| data | .900 / .700 / **1.000** / .900 (.500) |" in summary
     assert "| -.500 / -.250 / **.000** / **.000** | unknown |" in summary
     # guided scores lower, and its sufficiency is below the control's
-    assert "3 of 5 [expectations]" in summary
-    missed = [line for line in summary.splitlines() if line.startswith("- ")]
-    assert [line.split(" of guided")[0] for line in missed] == [
-        "- data: score",
-        "- data: sufficiency_gap",
+    assert whole.startswith("3 of 5 expectations hold.\n")
+    missed = [line for line in whole.splitlines() if line.startswith("- **does not hold**: ")]
+    assert [line.split(": ", 1)[1].split(" of guided")[0] for line in missed] == [
+        "data: score",
+        "data: sufficiency_gap",
     ]
     assert whole.count("**does not hold**") == len(missed)
 
@@ -185,23 +185,32 @@ def test_summary_of_effects_has_the_means_of_the_saved_runs(load):
                 assert float(text) == pytest.approx(mean, abs=5.1e-4)
 
 
-def test_summary_of_speed_names_every_missed_bound(load):
+def test_speed_has_the_range_of_all_guided_fits_and_every_missed_bound(load):
     content = saved("speed")
-    summary, _ = load("speed").pages(content)
-    for result in content["results"]:
-        if result["holds"] is False:
-            assert result["what"] in summary
-            assert result["where"] in summary
-    for result in content["results"]:
-        result["holds"] = result["holds"] is not None
-    assert "not" not in load("speed").pages(content)[0]
+    summary, whole = load("speed").pages(content)
+    fits = [r["ratio"] for r in content["results"] if r["what"].startswith("guided fit")]
+    assert len(fits) > 3
+    assert f"{min(fits):.1f} to {max(fits):.1f} times" in summary
+    bounded = [result for result in content["results"] if result["bound"] is not None]
+    missed = [result for result in bounded if not result["holds"]]
+    assert f"\n{len(bounded) - len(missed)} of {len(bounded)} bounds hold." in whole
+    for result in missed:
+        cells = [result["what"], result["where"], f"{result['ratio']:.2f}"]
+        assert f"| {' | '.join(cells)} |" in whole
+    assert whole.count("does not hold") == len(missed) > 0
 
 
-def test_summary_of_defaults_names_what_is_below_target(load):
+def test_defaults_have_their_scores_and_what_is_below_target(load):
     content = saved("defaults")
     for result in content["check"]["results"]:
         result["holds"] = result["data"] not in ("wine", "digits")
-    assert "Below target: wine, digits." in load("defaults").pages(content)[0]
+    summary, whole = load("defaults").pages(content)
+    assert whole.count("does not hold") == 2
+    for result in content["check"]["results"]:
+        mean = f"{statistics.mean(result['scores']):.3f}".lstrip("0")
+        assert f"{result['data']} {mean}" in summary
+    ridge = f"{statistics.mean(content['check']['ridge']):.3f}".lstrip("0")
+    assert f"(R2; RidgeCV: {ridge})" in summary
 
 
 def test_of_equally_good_weight_decays_the_largest_is_taken(load):
