@@ -25,6 +25,7 @@ from sgt_sklearn.inspection._wording import (
 _MOST_DOTS = 300
 _DIAMETERS = (6.0, 5.0, 4.2, 3.6, 3.1, 2.7, 2.4, 2.1, 1.8)  # of dots, in points
 _BESIDE = 6.0  # points that a number at a bar keeps free on both sides together
+_TICK = 45.0  # points that a number under the x axis may take
 _ROW = 0.9  # share of a row's height that dots may fill
 
 
@@ -209,13 +210,18 @@ def _finish(ax, labels, xlabel):
 
 def _leave_room(ax, widths, texts):
     """Limits of the x axis that leave room for the numbers at the bars."""
+    from matplotlib.ticker import MaxNLocator
+
     low, high = min(widths.min(), 0), max(widths.max(), 0)
     total = span = (high - low) or 1.0
     ax.set_xlim(low, low + span)
     # what stands beside the axes decides how wide they are, and so how much numbers take of them
     ax.figure.draw_without_rendering()
     of_text = np.array([text.get_window_extent().width for text in texts])
-    shares = (of_text + _BESIDE * ax.figure.dpi / 72) / ax.get_window_extent().width
+    width, point = ax.get_window_extent().width, ax.figure.dpi / 72
+    shares = (of_text + _BESIDE * point) / width
+    if isinstance(ax.xaxis.get_major_locator(), MaxNLocator):
+        ax.locator_params(axis="x", nbins=int(np.clip(width / point / _TICK, 2, 9)))
     below, edge = widths < 0, 0.02 * span
     for _ in range(30):  # the wider the limits, the more a number takes in units of the values
         needs = shares * total

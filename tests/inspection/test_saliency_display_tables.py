@@ -1,5 +1,7 @@
 """Bars, mean bars and swarms of tables."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
@@ -82,6 +84,10 @@ def test_numbers_at_bars_have_room_in_small_axes():
     for ax, sign in zip(axes, (1, -1), strict=True):
         display = draw(make(sign * values, values, "tabular", method="lime"), ax=ax)
         assert numbers_are_between_names_and_edge(ax, display.texts_)
+        low, high = sorted(ax.get_xlim())
+        shown = [tick for tick in ax.get_xticklabels() if low < tick.get_position()[0] < high]
+        ticks = [tick.get_window_extent() for tick in shown]
+        assert len(ticks) > 1 and all(a.x1 < b.x0 for a, b in pairwise(ticks))
 
 
 def test_mean_bars():
