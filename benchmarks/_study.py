@@ -50,7 +50,29 @@ def bounded(output, masked_output):
     return divergence / (1 + divergence.detach())
 
 
-DIVERGENCES = {"one_sided": one_sided, "other_sided": other_sided, "bounded": bounded}
+def _logit_difference(output, masked_output):
+    difference = output - masked_output
+    return (difference - difference.mean(1, keepdim=True)).square().sum(1)
+
+
+def logits(output, masked_output):
+    """Squared distance of the logits, which does not fade as the probabilities saturate."""
+    return _logit_difference(output, masked_output)
+
+
+def relative_logits(output, masked_output):
+    """The same in units of the size of the logits, so that shrinking them gains nothing."""
+    size = output.detach().var(1, correction=0).mean() * output.shape[1]
+    return _logit_difference(output, masked_output) / (size + 1e-6)
+
+
+DIVERGENCES = {
+    "one_sided": one_sided,
+    "other_sided": other_sided,
+    "bounded": bounded,
+    "logits": logits,
+    "relative_logits": relative_logits,
+}
 
 
 class _InputHook(Callback):

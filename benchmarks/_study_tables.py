@@ -13,6 +13,10 @@ def number(x):
     return "-" if x is None else f"{x:.3f}"
 
 
+def titled(module, seeds):
+    return f"{module}, {len(seeds)} seed{'s' * (len(seeds) > 1)}"
+
+
 def overview(results, module, arms, kinds, seeds):
     """Gradient average precision: a row an arm, mean over seeds and wins against plain."""
     rows, base = [], results.many(module, kinds, seeds, arms["plain"])
@@ -36,7 +40,8 @@ def overview(results, module, arms, kinds, seeds):
     if rows and None not in chance:
         values = [found["random"]["ap"] for found in chance]
         rows.append(["chance", *map(number, values), number(mean(values)), ""])
-    header = [f"{module}: average precision of the gradient", *kinds, "mean", "above plain"]
+    header = [f"{titled(module, seeds)}: average precision of the gradient", *kinds]
+    header += ["mean", "above plain"]
     return markdown_table(header, rows) if rows else ""
 
 
@@ -67,7 +72,7 @@ def details(results, module, arms, kinds, seeds):
         if rows and (chance := results.chance(kind)):
             levels = [number(chance["random"][score]) for score in ("ap", "aupr") for _ in SHORT]
             rows.append([f"{kind}, chance", "", "0.500", "", *levels])
-    header = [module, "train acc.", "test acc.", "confidence"]
+    header = [titled(module, seeds), "train acc.", "test acc.", "confidence"]
     header += [f"{score} {short}" for score in ("AP", "AUPR") for short in SHORT.values()]
     return markdown_table(header, rows) if rows else ""
 
@@ -134,7 +139,7 @@ def pairs(results, module, arms, kinds, seeds):
         rows.append(
             [f"{one} above {other}", *(f"{won}/{len(seeds)}" for won in wins), total, shown]
         )
-    header = [f"{module}: seeds in which", *kinds, "all", "mean difference"]
+    header = [f"{titled(module, seeds)}: in which", *kinds, "all", "mean difference"]
     return markdown_table(header, rows) if rows else ""
 
 
@@ -182,12 +187,11 @@ def candidates_table(results, module, candidates, kinds, seeds):
         accuracy = statistics.mean(result["test_accuracy"] for result in found)
         unfitted = sum(result["train_accuracy"] < FITTED for result in found)
         split = [mean(value(r, "saliency") for r in tried[name][kind]) for kind in kinds]
-        wins = [
-            f"{above(ours, scored(other, n_seeds))}/{len(ours)}"
-            if other in tried and other != name
-            else ""
-            for other in ("plain", "decay", "control")
-        ]
+        wins = []
+        for other in ("plain", "decay", "control"):
+            theirs = scored(other, n_seeds) if other in tried else []
+            paired = other != name and len(theirs) == len(ours)
+            wins.append(f"{above(ours, theirs)}/{len(ours)}" if paired else "")
         mark = f" !{unfitted}" if unfitted else ""
         rows.append(
             [

@@ -45,7 +45,8 @@ class Arm:
     decay: float = 0.0
 
     def params(self):
-        optimizer = {}
+        # spelled out, as the optimizer of "auto" has a decay of its own for some networks
+        optimizer = {"optimizer": torch.optim.Adam}
         if self.decay:
             optimizer = {
                 "optimizer": torch.optim.AdamW,
@@ -58,8 +59,10 @@ TRAININGS = {
     "plain": Arm(ARMS["plain"]),
     "guided": Arm(ARMS["guided"]),
     "random order": Arm(ARMS["control"]),
+    "decay .3": Arm(ARMS["plain"], 0.3),
     "decay 1": Arm(ARMS["plain"], 1.0),
     "decay 3": Arm(ARMS["plain"], 3.0),
+    "guided, decay .3": Arm(ARMS["guided"], 0.3),
     "guided, decay 1": Arm(ARMS["guided"], 1.0),
     "guided, decay 3": Arm(ARMS["guided"], 3.0),
     "random order, decay 1": Arm(ARMS["control"], 1.0),
@@ -118,10 +121,15 @@ def table(module, measure_name, runs):
 PAIRS = (
     ("guided", "plain"),
     ("guided", "random order"),
+    ("guided", "decay .3"),
     ("guided", "decay 1"),
     ("guided", "decay 3"),
+    ("decay .3", "plain"),
     ("decay 1", "plain"),
     ("decay 3", "plain"),
+    ("guided, decay .3", "plain"),
+    ("guided, decay .3", "guided"),
+    ("guided, decay .3", "decay .3"),
     ("guided, decay 1", "plain"),
     ("guided, decay 1", "guided"),
     ("guided, decay 1", "decay 1"),
