@@ -173,12 +173,7 @@ CANDIDATES = ARMS | {
     "input noise .3": plain(input_noise=[0.3]),
     "input noise 1": plain(input_noise=[1.0]),
     "guided, input noise .3": guided(callbacks={"input_noise": [0.3]}),
-    "ramp, order absolute": guided(**RAMP | {"mask_order": "absolute"}),
     "ramp to .5": guided(**RAMP | {"mask_fraction": 0.5}),
-    "ramp to .7": guided(**RAMP | {"mask_fraction": 0.7}),
-    "ramp to .5, order absolute": guided(
-        **RAMP | {"mask_fraction": 0.5, "mask_order": "absolute"}
-    ),
     "decay x .3, guided": guided(decay=0.3),
     "decay x 3": plain(decay=3.0),
     "decay, guided, lambda .3": guided(decay=1.0, consistency_weight=0.3),
@@ -197,7 +192,6 @@ CANDIDATES = ARMS | {
     "decay on input weights": plain(decay=1.0, decay_on="input"),
     "decay x 3 on input weights": plain(decay=3.0, decay_on="input"),
     "decay on input weights, guided": guided(decay=1.0, decay_on="input"),
-    "decay x 3 on input weights, guided": guided(decay=3.0, decay_on="input"),
 }
 
 
