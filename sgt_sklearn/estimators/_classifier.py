@@ -49,7 +49,7 @@ class SaliencyGuidedClassifier(LabelsMixin, SaliencyGuidedEstimator, NeuralNetCl
         gives the network a single logit; ``CrossEntropyLoss`` also takes y as class
         probabilities, shape (n_samples, n_classes).
     optimizer : "auto" or torch optimizer class, default="auto"
-        "auto": Adam; AdamW for "gru" (weight decay 1), "lstm" (0.3) and "transformer" (2).
+        "auto": Adam; AdamW for "gru" (weight decay 1) and "transformer" (weight decay 2).
         Arguments go by `optimizer__*`.
     lr : float or "auto", default="auto"
         Learning rate. "auto": 3e-3; with ``optimizer="auto"``, 5e-3 for "gru" and 2e-3 for

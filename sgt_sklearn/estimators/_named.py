@@ -35,8 +35,6 @@ _SHAPES = {
 # learning rate and optimizer arguments of "auto", where a module learns better with its own
 _OPTIMIZERS = {
     "gru": (torch.optim.AdamW, 5e-3, {"weight_decay": 1.0}),
-    # with guidance a decay of 1 keeps it from learning some data (docs/time_series_study.md)
-    "lstm": (torch.optim.AdamW, 3e-3, {"weight_decay": 0.3}),
     "transformer": (torch.optim.AdamW, 2e-3, {"weight_decay": 2.0}),
 }
 _DEFAULT_OPTIMIZER = (torch.optim.Adam, 3e-3, {})

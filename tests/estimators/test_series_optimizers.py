@@ -14,11 +14,7 @@ from tests.estimators.sequences import (
     parametrize_modules,
 )
 
-OPTIMIZERS = {
-    "gru": (torch.optim.AdamW, 5e-3, 1.0),
-    "lstm": (torch.optim.AdamW, 3e-3, 0.3),
-    "transformer": (torch.optim.AdamW, 2e-3, 2.0),
-}
+OPTIMIZERS = {"gru": (torch.optim.AdamW, 5e-3, 1.0), "transformer": (torch.optim.AdamW, 2e-3, 2.0)}
 
 
 def settings_of(net):
@@ -36,7 +32,7 @@ def test_optimizer_of_a_module(module, device):
     assert settings_of(clone(net).fit(DATA[module], LABELS)) == expected
 
 
-@pytest.mark.parametrize("module", list(OPTIMIZERS))
+@pytest.mark.parametrize("module", ["gru", "transformer"])
 def test_optimizer_settings_of_the_user(module, device):
     def fitted(**params):
         return settings_of(make(module, device, max_epochs=1, **params).fit(RAGGED, LABELS))
