@@ -147,6 +147,10 @@ class SaliencyGuidedEstimator(
         names = {k for k in vars(self) if not k.endswith("_") and not k.startswith("_")}
         return names - self._init_names_
 
+    @_params_to_validate.setter
+    def _params_to_validate(self, names):
+        pass  # told from the attributes
+
     def _check_names(self, names, kind):
         """Refuse unknown names at once, unless a subclass may add a part with a prefix."""
         if any(getattr(type(self), name) is not part for name, part in self._parts_.items()):
@@ -156,10 +160,6 @@ class SaliencyGuidedEstimator(
         unknown = [n for n in names if n not in known and not self._passes_on(n)]
         if unknown:
             raise kind(self._refusal(unknown))
-
-    @_params_to_validate.setter
-    def _params_to_validate(self, names):
-        pass  # told from the attributes
 
     def set_params(self, **kwargs):
         """Set parameters.

@@ -14,6 +14,7 @@ _DATES = (
     "Turn dates into numbers before: parts such as .dt.month, or days since a start, "
     "(dates - start).dt.days; durations by .dt.total_seconds()."
 )
+_KINDS_OF_TIME = ("m", "M")  # of numpy's types: durations and dates
 _TIMES = (date, timedelta, np.datetime64, np.timedelta64)  # those of pandas are subclasses
 
 
@@ -57,12 +58,12 @@ def check_no_dates(X):
         kinds = {
             repr(name): dtype
             for name, dtype in zip(X.columns, X.dtypes, strict=True)
-            if getattr(dtype, "kind", "") in "mM"
+            if getattr(dtype, "kind", None) in _KINDS_OF_TIME
         }
         if kinds:
             what = " and ".join(dict.fromkeys(map(str, kinds.values())))
             raise TypeError(f"X must be numbers, but {_columns(list(kinds))} {what}. {_DATES}")
-    elif getattr(getattr(X, "dtype", None), "kind", "") in tuple("mM"):
+    elif getattr(getattr(X, "dtype", None), "kind", None) in _KINDS_OF_TIME:
         raise TypeError(f"X must be numbers, got an array of {X.dtype}. {_DATES}")
 
 

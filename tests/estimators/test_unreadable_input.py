@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.utils.fixes import parse_version
 
 from sgt_sklearn import SaliencyGuidedClassifier, SaliencyGuidedRegressor
+from sgt_sklearn.estimators._unreadable import check_no_dates
 from tests.estimators.bad_input import ESTIMATORS, X, make, targets_for
 
 N = len(X)
@@ -295,3 +296,14 @@ def test_the_ways_that_the_message_names_work(steps):
         make_pipeline(OneHotEncoder(), SaliencyGuidedClassifier()).fit(data, y)
     pipeline = make_pipeline(*steps, make(SaliencyGuidedClassifier, max_epochs=1)).fit(data, y)
     assert pipeline[-1].n_features_in_ == 3
+
+
+class ForeignFrame:
+    """A data frame whose types have no `kind`, as those of polars have none."""
+
+    columns = ("a",)
+    dtypes = (object(),)
+
+
+def test_types_of_other_frames_are_no_dates():
+    check_no_dates(ForeignFrame())
